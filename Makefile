@@ -1,0 +1,63 @@
+# make run   the lifecycle: 100,000 generated descriptions, from data to a deployment on this machine
+# make test  formatting, types, arrows between the rooms, secrets, and all tests
+# make lab   JupyterLab with everything in it (.venv-lab, from the pins of environment.yml)
+# make lock  compile the locks and environment.yml again (UPGRADE=1 takes newer versions)
+#
+# ARGS are passed on: make run ARGS="--params params/ci.yaml"; make test ARGS="-k gates -x"
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+export JUPYTER_PLATFORM_DIRS := 1
+# Bytecode is compiled at install and kept: importing TensorFlow takes a third of the time.
+unexport PYTHONDONTWRITEBYTECODE
+unexport VIRTUAL_ENV
+
+.PHONY: help run test lint lab lock secrets benchmark
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+run: .venv/ready
+	@$(BIN)/trey run $(ARGS)
+
+test: .venv/ready lint
+	$(BIN)/pytest $(ARGS)
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+	@$(MAKE) --no-print-directory secrets
+
+secrets: .venv/ready
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+
+lab: .venv-lab/ready
+	.venv-lab/bin/jupyter lab notebooks
+
+lock: .venv/ready
+	$(BIN)/python requirements/lock.py $(if $(UPGRADE),--upgrade)
+
+benchmark: .venv/ready
+	$(BIN)/python -m benchmarks.lifecycle $(ARGS)
+
+# install(lock, environment folder): create the environment once, then bring it to the lock
+define install
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} arrived; 3.11, 3.12 or 3.13 is needed. Try: make run PYTHON=python3.12")'
+	@echo "setting up $(2) from $(1) (about a minute, longer where nothing is cached)"
+	@test -x $(2)/bin/python && $(2)/bin/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(2)
+	@$(2)/bin/python -m uv --version >/dev/null 2>&1 || $(2)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(2)/bin/python -m uv pip sync --quiet --python $(2)/bin/python --require-hashes --compile-bytecode $(1)
+	@$(2)/bin/python -m uv pip install --quiet --python $(2)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "$(2) is ready"
+endef
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	$(call install,requirements/dev.txt,.venv)
+
+.venv-lab/ready: requirements/environment.txt pyproject.toml
+	$(call install,requirements/environment.txt,.venv-lab)

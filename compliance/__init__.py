@@ -1,0 +1,1 @@
+"""The domain: data, text, model, export, metrics. Values in, values out."""

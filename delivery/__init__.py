@@ -1,0 +1,1 @@
+"""Registry, release manifest, endpoints."""

@@ -1,0 +1,80 @@
+"""Compile the locks of every environment, and environment.yml, from pyproject.toml.
+
+Example:
+    make lock            # compile again, keeping versions that still fit
+    make lock UPGRADE=1  # take the newest versions that fit
+
+`constraints.txt` holds one version per package for every environment, so that a registry written in one is read in
+another. Each `<name>.txt` is compiled on its own against it, with hashes and without addresses.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+# Extras only add. `train` (CPU TensorFlow) and `gpu` (CUDA TensorFlow) exclude each other.
+ENVIRONMENTS = {
+    "runner": [],
+    "dev": ["train", "serve", "delivery", "dev"],
+    "environment": ["gpu", "serve", "delivery", "lab", "azureml-v1", "dev"],
+}
+ALL_FOR_CPU = ["train", "serve", "delivery", "lab", "azureml", "azureml-v1", "dev"]
+
+CONDA_HEADER = """\
+# conda environment for laptops and Azure ML compute: the pins of requirements/environment.txt, inline,
+# since Azure ML receives this file alone. Written by `make lock`; do not edit.
+name: trey
+channels: [conda-forge, nodefaults]
+dependencies:
+  - python=3.11
+  - pip
+  - pip:
+"""
+
+
+def compile_lock(name: str, extras: list[str], *options: str) -> None:
+    """Compile pyproject.toml with `extras` into requirements/<name>.txt."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
+    command += ["--custom-compile-command", "make lock", "--no-emit-index-url", "--no-annotate", *options]
+    for extra in extras:
+        command += ["--extra", extra]
+    print(f"compiling requirements/{name}.txt", flush=True)
+    subprocess.run([*command, "--output-file", f"requirements/{name}.txt", "pyproject.toml"], cwd=ROOT, check=True)
+
+
+def pins(lock: str) -> list[str]:
+    """Give the pinned requirements of a lock's text, markers kept, hashes and comments dropped."""
+    lines = (line.removesuffix("\\").strip() for line in lock.splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "--"))]
+
+
+def conda_environment(lock: str) -> str:
+    """Write environment.yml's text from a lock's text."""
+    return CONDA_HEADER + "".join(f'      - "{pin}"\n' for pin in pins(lock))
+
+
+def only(package: str, lock: str) -> str:
+    """Give the lines of one package, hashes included, from a lock's text."""
+    found = re.search(rf"^{re.escape(package)}==.*\n(?:    --hash.*\n)+", lock, re.MULTILINE)
+    if not found:
+        raise LookupError(f"{package} stands not in the lock")
+    return found[0]
+
+
+def main() -> None:
+    """Write every file."""
+    upgrade = ["--upgrade"] if "--upgrade" in sys.argv[1:] else []
+    compile_lock("constraints", ALL_FOR_CPU, *upgrade)
+    for name, extras in ENVIRONMENTS.items():
+        compile_lock(name, extras, "--generate-hashes", "--constraints", "requirements/constraints.txt", *upgrade)
+    locks = {name: (HERE / f"{name}.txt").read_text(encoding="utf-8") for name in ENVIRONMENTS}
+    (HERE / "uv.txt").write_text("# What installs the rest. Written by `make lock`.\n" + only("uv", locks["dev"]))
+    (ROOT / "environment.yml").write_text(conda_environment(locks["environment"]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

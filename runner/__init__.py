@@ -1,0 +1,1 @@
+"""Executes notebooks, records runs, reads scraps, judges gates, renders reports. Knows nothing of compliance."""

@@ -1,0 +1,1 @@
+"""Scoring web service: ONNX Runtime, no TensorFlow."""
