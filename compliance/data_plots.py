@@ -1,0 +1,96 @@
+"""Figures about the data, closed before they are given back, so that a notebook shows each once, where it says so."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COMPLIANT, NONCOMPLIANT, REPEATED = "#4c78a8", "#e45756", "#bab0ac"
+MOST_BINS = 60
+
+
+def repetition(kept: pd.DataFrame, overview: pd.DataFrame) -> "Figure":
+    """Draw how often texts repeat, and how many rows and distinct texts each split holds.
+
+    Args:
+        kept: Rows with `normalized`.
+        overview: As `compliance.data.overview` gives it.
+    """
+    figure, (left, right) = _figure(columns=2)
+    repeats = kept["normalized"].value_counts()
+    left.hist(repeats, bins=_whole_numbers(1, int(repeats.max())), color=COMPLIANT)
+    left.set_xlabel("rows with the same words")
+    left.set_ylabel("distinct texts")
+    left.set_title(f"{len(kept):,} rows hold {len(repeats):,} distinct texts")
+    _bars(right, overview, {"rows": REPEATED, "texts": COMPLIANT}, {"rows": "rows", "texts": "distinct texts"})
+    right.set_ylabel("count")
+    right.set_title("rows and distinct texts by split")
+    return figure
+
+
+def balance(overview: pd.DataFrame) -> "Figure":
+    """Draw the share of non-compliant rows and texts in each split.
+
+    Args:
+        overview: As `compliance.data.overview` gives it.
+    """
+    figure, (axes,) = _figure(columns=1)
+    shares = pd.DataFrame(
+        {
+            "rows": overview["noncompliant_rows"] / overview["rows"],
+            "texts": overview["noncompliant_texts"] / overview["texts"],
+        }
+    )
+    labels = {"rows": "of rows", "texts": "of distinct texts"}
+    _bars(axes, shares, {"rows": REPEATED, "texts": NONCOMPLIANT}, labels, "{:.1%}")
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("share labelled non-compliant")
+    axes.set_title("class balance by split")
+    return figure
+
+
+def lengths(kept: pd.DataFrame) -> "Figure":
+    """Draw the number of words of the distinct texts, by label.
+
+    Args:
+        kept: Rows with `normalized` and `label`.
+    """
+    figure, (axes,) = _figure(columns=1)
+    texts = kept.drop_duplicates("normalized")
+    words = texts["normalized"].str.count(" ") + 1
+    bins = _whole_numbers(int(words.min()), int(words.max()))
+    by_label = [words[texts["label"] == label] for label in (0, 1)]
+    axes.hist(by_label, bins=bins, label=["compliant", "non-compliant"], color=[COMPLIANT, NONCOMPLIANT], stacked=True)
+    axes.set_xlabel("words in a text")
+    axes.set_ylabel("distinct texts")
+    axes.set_title("length of the texts")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _figure(columns: int) -> tuple["Figure", list]:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, columns, figsize=(5.2 * columns, 3.4), layout="constrained", squeeze=False)
+    for part in axes[0]:
+        part.spines[["top", "right"]].set_visible(False)
+    plt.close(figure)
+    return figure, list(axes[0])
+
+
+def _whole_numbers(first: int, last: int) -> list[float]:
+    """Give edges of bins around whole numbers, several numbers to a bin where there are too many."""
+    width = max(1, -(-(last - first + 1) // MOST_BINS))
+    return [edge - 0.5 for edge in range(first, last + width + 1, width)]
+
+
+def _bars(axes, table: pd.DataFrame, colours: dict, labels: dict, number: str = "{:,.0f}") -> None:  # type: ignore[no-untyped-def]
+    width = 0.8 / len(colours)
+    for place, (column, colour) in enumerate(colours.items()):
+        positions = [group + (place - (len(colours) - 1) / 2) * width for group in range(len(table))]
+        bars = axes.bar(positions, table[column], width=width, color=colour, label=labels[column])
+        axes.bar_label(bars, fmt=number, fontsize=8)
+    axes.set_xticks(range(len(table)), table.index)
+    axes.legend(frameon=False)

@@ -1,0 +1,324 @@
+"""Reads a table of labelled descriptions: a CSV file, a CSV behind a URL, or generated rows.
+
+Nothing is judged here but whether the source can be read at all. A record that cannot be read stays in the table,
+with its `fault`, so that it is counted and listed as the other refused rows are.
+"""
+
+import codecs
+import csv
+import difflib
+import hashlib
+import http.client
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import numpy as np
+import pandas as pd
+
+from compliance.errors import BadInput
+from compliance.generate import GENERATORS
+
+TAKEN = ("text", "label", "keep", "by")  # what is taken from a source, under these names
+GENERATED = "generated:"
+DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
+LONGEST_FIELD = 64 * 1024 * 1024  # characters; past this a quote was left open
+OTHER_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}  # character -> how to type it
+BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a source holds what, and which values it uses.
+
+    Rows whose `keep_column` holds none of `keep_values` are set aside unjudged; an empty `keep_column` keeps all rows.
+    """
+
+    text_column: str = "text"
+    label_column: str = "label"
+    noncompliant_value: str = "1"
+    compliant_value: str = "0"
+    keep_column: str = ""
+    keep_values: Sequence[str] = ()
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    maximum_length: int = 10_000  # characters of a text
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant, all at once."""
+        if faults := list(self._faults()):
+            raise BadInput(*faults)
+
+    def _faults(self) -> Iterator[str]:
+        if self.noncompliant_value == self.compliant_value:
+            yield (
+                f"noncompliant_value and compliant_value are both {self.compliant_value!r}; they must differ: "
+                "--set prepare.noncompliant_value=VALUE"
+            )
+        if self.text_column == self.label_column:
+            yield (
+                f"text_column and label_column are both {self.text_column!r}; give two columns: "
+                "--set prepare.label_column=NAME"
+            )
+        if bool(self.keep_column) != bool(self.keep_values):
+            yield (
+                f"keep_column is {self.keep_column!r} and keep_values is {list(self.keep_values)!r}; "
+                'give both or neither: --set prepare.keep_column=NAME --set "prepare.keep_values=[VALUE]"'
+            )
+        if len(self.separator) != 1 or self.separator in '"\r\n':
+            yield f"delimiter is {self.delimiter!r}; give one character, such as ; or \\t: --set prepare.delimiter=';'"
+        if not _is_text_encoding(self.encoding):
+            yield f"encoding is {self.encoding!r}, which is none; for instance: --set prepare.encoding=cp1252"
+        if self.maximum_length < 1:
+            yield (
+                f"maximum_length is {self.maximum_length}; give a number of characters above 0: "
+                "--set prepare.maximum_length=10000"
+            )
+
+    @property
+    def separator(self) -> str:
+        """The delimiter itself, also where it was typed as backslash and t."""
+        return "\t" if self.delimiter == "\\t" else self.delimiter
+
+
+@dataclass(frozen=True)
+class Table:
+    """A source as it was read.
+
+    Attributes:
+        frame: One record per row: `row` (1-based data row), `line` (of the file, where the record starts), and as
+            text `text`, `label`, `keep`, `by` ("" where no such column was asked for) and `fault` ("" where readable).
+        source: The source without folders, user names or query, which may name people or hold secrets.
+        sha256: Digest of the file's bytes; None for generated rows.
+    """
+
+    frame: pd.DataFrame
+    source: str
+    sha256: str | None
+
+
+def read(source: str, layout: Layout, *, by: str = "", rows: int = 2_000, seed: int = 7) -> Table:
+    """Read every record of a source.
+
+    Args:
+        source: Path of a CSV file, http(s) address of one, or `generated:NAME`.
+        layout: Which columns to take, and how the file is written.
+        by: One more column, which the split goes by; "" for none.
+        rows: How many rows to generate; no other source heeds it.
+        seed: Seed of the generator.
+
+    Raises:
+        BadInput: The source is not there, cannot be decoded, holds no rows, or lacks a column.
+    """
+    wanted = {
+        "text": ("text_column", layout.text_column),
+        "label": ("label_column", layout.label_column),
+        "keep": ("keep_column", layout.keep_column),
+        "by": ("split_column", by),
+    }
+    wanted = {column: (parameter, name) for column, (parameter, name) in wanted.items() if name}
+    if source.startswith(GENERATED):
+        return Table(_generate(source, wanted, rows, seed), source, None)
+    if source.lower().startswith(("http://", "https://")):
+        with _downloaded(source) as path:
+            return Table(_read_csv(path, _public(source), layout, wanted), _public(source), _digest(path))
+    path = Path(source)
+    _check_path(path)
+    return Table(_read_csv(path, source, layout, wanted), path.name, _digest(path))
+
+
+def _generate(source: str, wanted: dict[str, tuple[str, str]], rows: int, seed: int) -> pd.DataFrame:
+    name = source.removeprefix(GENERATED)
+    if name not in GENERATORS:
+        allowed = ", ".join(GENERATED + known for known in GENERATORS)
+        raise BadInput(
+            f"source is {source!r}; generated sources are: {allowed}. --set prepare.source=PATH.csv takes a file"
+        )
+    if rows < 1:
+        raise BadInput(f"rows is {rows}; give a number above 0: --set prepare.rows=2000")
+    made = GENERATORS[name](rows, seed)
+    _check_header(list(made.columns), wanted, source, ",")
+    columns = {column: made[wanted[column][1]] if column in wanted else "" for column in TAKEN}
+    numbers = np.arange(1, rows + 1)  # the lines are those it would have in a CSV, below a header
+    return pd.DataFrame({"row": numbers, "line": numbers + 1, **columns, "fault": ""})
+
+
+def _read_csv(path: Path, name: str, layout: Layout, wanted: dict[str, tuple[str, str]]) -> pd.DataFrame:
+    # utf-8-sig drops a byte-order mark, which would otherwise become part of the first column's name
+    encoding = "utf-8-sig" if codecs.lookup(layout.encoding).name == "utf-8" else layout.encoding
+    try:
+        with path.open(encoding=encoding, newline="") as stream, _longest_field(LONGEST_FIELD):
+            return _frame(_records(stream, layout.separator, name), wanted, name, layout.separator)
+    except UnicodeError as error:
+        raise BadInput(_undecodable(path, name, layout.encoding, error)) from error
+    except OSError as error:
+        raise BadInput(f"{name} cannot be read: {error.strerror}; check its permissions") from error
+
+
+def _records(stream: Iterator[str], delimiter: str, name: str) -> Iterator[tuple[int, list[str] | str]]:
+    """Give the first line of each record and its fields, or the reason why it has none."""
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            yield line, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if "unexpected end of data" in str(error) or "field limit" in str(error):
+                raise BadInput(
+                    f'{name}, line {line}: a quote (") opened in this record is never closed; '
+                    'close it, or double it ("") where it belongs to the text'
+                ) from error
+            yield line, f"its quotes do not match (lines {line} to {reader.line_num}): {error}"
+
+
+def _frame(
+    records: Iterator[tuple[int, list[str] | str]], wanted: dict[str, tuple[str, str]], name: str, delimiter: str
+) -> pd.DataFrame:
+    header = next((fields for _, fields in records if fields), None)
+    if header is None:
+        raise BadInput(f"{name} is empty; a CSV with a header and labelled rows was expected")
+    if isinstance(header, str):
+        raise BadInput(f"{name}: the header cannot be read, {header}; mend the first line")
+    header = [column.strip() for column in header]
+    _check_header(header, wanted, name, delimiter)
+
+    places = [header.index(wanted[column][1]) if column in wanted else -1 for column in TAKEN]
+    read: list[tuple[int, str, str, str, str, str]] = []
+    for line, fields in records:
+        if isinstance(fields, str):
+            read.append((line, "", "", "", "", fields))
+        elif len(fields) == len(header):
+            text, label, keep, by = (fields[place] if place >= 0 else "" for place in places)
+            read.append((line, text, label, keep, by, ""))
+        elif fields:  # an empty line holds no record
+            fault = f"it has {len(fields)} fields where the header has {len(header)}"
+            read.append((line, delimiter.join(fields), "", "", "", fault))
+    if not read:
+        raise BadInput(f"{name} has a header and no rows; labelled rows were expected below it")
+    frame = pd.DataFrame(read, columns=["line", "text", "label", "keep", "by", "fault"])
+    frame.insert(0, "row", np.arange(1, len(frame) + 1))
+    return frame
+
+
+def _check_header(header: list[str], wanted: dict[str, tuple[str, str]], name: str, delimiter: str) -> None:
+    faults = []
+    for parameter, column in wanted.values():
+        if column not in header:
+            near = difflib.get_close_matches(column, header, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}? --set prepare.{parameter}={near[0]}" if near else ""
+            faults.append(f"{name} has no column {column!r} ({parameter}); its columns are {_list(header)}{hint}")
+        elif header.count(column) > 1:
+            faults.append(f"{name} has {header.count(column)} columns {column!r} ({parameter}); rename all but one")
+    if faults and len(header) == 1:
+        for other, typed in OTHER_DELIMITERS.items():
+            if other != delimiter and other in header[0]:
+                faults.append(
+                    f"the header is one column, {header[0]!r}: is it delimited by {typed}? "
+                    f"--set prepare.delimiter='{typed}'"
+                )
+    if faults:
+        raise BadInput(*faults)
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        tables = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() in {".csv", ".tsv", ".txt"})
+        held = f"it holds {_list(tables)}" if tables else "it holds no CSV"
+        raise BadInput(f"{path} is a folder, and {held}; give a file: --set prepare.source=PATH.csv")
+    if not path.exists():
+        allowed = f"a CSV path, an http(s) address, or {', '.join(GENERATED + known for known in GENERATORS)}"
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, beside, n=1)
+        hint = f"; did you mean {path.parent / near[0]}?" if near else f"; source may be {allowed}:"
+        raise BadInput(f"{path} does not exist{hint} --set prepare.source=PATH.csv")
+
+
+@contextmanager
+def _downloaded(address: str) -> Iterator[Path]:
+    """Give the path of a temporary copy, which is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "download"
+        try:
+            # read() lets only http and https come here, and so does urllib where it follows a redirection
+            with urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT) as answer, path.open("wb") as copy:  # noqa: S310
+                shutil.copyfileobj(answer, copy)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise BadInput(
+                f"{_public(address)} cannot be fetched: {_why(error)}; "
+                "check the address, or download it and --set prepare.source=PATH.csv"
+            ) from error
+        yield path
+
+
+def _why(error: Exception) -> str:
+    """Say what went wrong without the address, which some of these messages repeat with its keys."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return str(error.reason)
+    return type(error).__name__
+
+
+@contextmanager
+def _longest_field(characters: int) -> Iterator[None]:
+    before = csv.field_size_limit(characters)  # one setting for the whole process
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _undecodable(path: Path, name: str, encoding: str, error: UnicodeError) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(2)
+    if start in BYTE_ORDER_MARKS:
+        return f"{name} is UTF-16, encoding is {encoding!r}: --set prepare.encoding={BYTE_ORDER_MARKS[start]}"
+    where = _first_undecodable_line(path, encoding)
+    place = f", line {where}" if where else ""
+    why = error.reason if isinstance(error, UnicodeDecodeError) else str(error)  # its position is that of a buffer
+    return f"{name}{place} is not {encoding} ({why}); say what it is, for instance: --set prepare.encoding=cp1252"
+
+
+def _first_undecodable_line(path: Path, encoding: str) -> int | None:
+    """Find the line where there are lines to find: in UTF-16 and UTF-32 a line's end is no byte of its own."""
+    if "\n".encode(encoding) != b"\n":
+        return None
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode(encoding)
+            except UnicodeError:
+                return number
+    return None
+
+
+def _is_text_encoding(encoding: str) -> bool:
+    try:
+        "".encode(encoding)
+    except LookupError:
+        return False
+    return True
+
+
+def _public(address: str) -> str:
+    """Give an address without user name, password, query and fragment: they hold access keys."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _list(names: Sequence[str], longest: int = 12) -> str:
+    more = f" and {len(names) - longest} more" if len(names) > longest else ""
+    return ", ".join(repr(name) for name in names[:longest]) + more

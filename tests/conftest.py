@@ -1,0 +1,18 @@
+"""Fixtures that several rooms use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Give the folder of data and contracts beside the project; without it, skip, or fail where it is required."""
+    if not SHARED.is_dir():
+        if os.environ.get("TREY_REQUIRE_SHARED") == "1":
+            pytest.fail("TREY_REQUIRE_SHARED is 1, but there is no folder ../shared beside the project")
+        pytest.skip("needs ../shared beside the project")
+    return SHARED
