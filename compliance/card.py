@@ -1,0 +1,197 @@
+"""The model card: written from what was measured and recorded, so that it cannot say anything else."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from compliance.metrics import Confusion, Estimate, Evaluation, Parity
+from compliance.schema import SPLITS
+
+WORDS_FOR = {
+    "accuracy": "texts labelled rightly",
+    "precision": "flagged texts that are non-compliant",
+    "noncompliant_recall": "non-compliant texts that are flagged",
+    "f1": "harmonic mean of the two above",
+    "auc": "area under the ROC curve",
+}
+SPLIT_LIMITS = {
+    "text": "The test texts were drawn at random from the source and share its wording, its years and its parts. How "
+    "the model does on what the source lacks was not measured.",
+    "group": "The test texts come from groups of `{column}` that training never saw. Other changes were not measured.",
+    "time": "The test texts are the latest by `{column}`; training saw earlier ones. Later changes were not measured.",
+}
+
+
+def model_card(  # noqa: PLR0913  a card is the place where everything comes together
+    *,
+    name: str,
+    threshold: float,
+    evaluation: Evaluation,
+    majority_accuracy: float,
+    split_leakage: int,
+    parity: Parity,
+    data: Mapping[str, Any],
+    training: Mapping[str, Any],
+) -> str:
+    """Give the model card as Markdown; equal evidence gives equal text.
+
+    Args:
+        name: The model's name in the registry.
+        threshold: Probability from which a text is non-compliant.
+        evaluation: What was measured on the distinct texts of the test split.
+        majority_accuracy: Accuracy there of always giving the commonest training label.
+        split_leakage: Test texts that training or validation hold, too.
+        parity: The exported file against the Keras network.
+        data: The data report of the prepare phase.
+        training: The training report of the train phase.
+    """
+    sections = {
+        f"# {name}": _summary(evaluation, training),
+        "## Intended use": _intended_use(threshold),
+        "## Data": _data(data),
+        "## Training": _training(training),
+        "## Performance": _performance(evaluation, majority_accuracy),
+        "## Checks": _checks(split_leakage, parity),
+        "## Limits": _bullets(_limits(evaluation, majority_accuracy, split_leakage, data, training)),
+        "## Provenance": _provenance(data, training),
+    }
+    return "\n".join(f"{heading}\n\n{text}\n" for heading, text in sections.items())
+
+
+def _summary(evaluation: Evaluation, training: Mapping[str, Any]) -> str:
+    return (
+        "Labels the description of a vehicle component as compliant or non-compliant. One ONNX file takes the raw text "
+        f"and gives the probability of non-compliance. Architecture `{training['architecture']}`, "
+        f"{training['weights']:,} trainable weights, {training['vocabulary_size']:,} known words.\n\n"
+        f"On {evaluation.confusion.texts:,} distinct test texts: accuracy {evaluation['accuracy']}, "
+        f"recall of non-compliant {evaluation['noncompliant_recall']}. In brackets: 95 % intervals."
+    )
+
+
+def _intended_use(threshold: float) -> str:
+    return _bullets(
+        [
+            "Primary use: to flag descriptions for a technician to check. From a probability of "
+            f"{threshold:g} on, the label is non-compliant.",
+            "Users: technicians and the applications that serve them. A person decides; the model proposes.",
+            "Out of scope: deciding without a person; other languages, other kinds of text, and regulations other than "
+            "those the labels follow.",
+        ]
+    )
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    counts = data["counts"]
+    lines = [
+        f"Source: `{data['source']}`, digest of the prepared splits `{data['data_digest']}`.",
+        f"{counts['rows_read']:,} rows read, {counts['rows_rejected']:,} rejected, {counts['rows_set_aside']:,} set "
+        f"aside, {counts['rows_kept']:,} kept; they hold {counts['distinct_texts']:,} distinct texts.",
+        f"Split by {data['split']['by']}, seed {data['split']['seed']}; no normalized text may stand in two splits.",
+    ]
+    rows = [
+        [split, f"{held['rows']:,}", f"{held['texts']:,}", f"{held['noncompliant_texts']:,}"]
+        for split, held in ((split, data["splits"][split]) for split in SPLITS)
+    ]
+    return _bullets(lines) + "\n\n" + _table(["split", "rows", "distinct texts", "of them non-compliant"], rows)
+
+
+def _training(training: Mapping[str, Any]) -> str:
+    chosen = ", ".join(f"{name} {value}" for name, value in training["hyperparameters"].items())
+    return (
+        f"Keras network trained with seed {training['seed']} ({chosen}). {training['epochs_run']} epochs ran; the "
+        f"weights of epoch {training['best_epoch']} were kept, which has the lowest validation loss "
+        f"({training['validation_loss']:.4f})."
+    )
+
+
+def _performance(evaluation: Evaluation, majority_accuracy: float) -> str:
+    rows = [
+        [name, _value(estimate), _interval(estimate), WORDS_FOR[name]]
+        for name, estimate in evaluation.estimates.items()
+    ]
+    return (
+        _table(["metric", "estimate", "95 % interval", "share or measure of"], rows)
+        + "\n\nProportions have Wilson's intervals, F1 and AUC percentile bootstrap ones; all count distinct texts. "
+        + f"Always giving the commonest training label would reach an accuracy of {majority_accuracy:.4f}.\n\n"
+        + _confusion(evaluation.confusion)
+    )
+
+
+def _confusion(confusion: Confusion) -> str:
+    rows = [
+        ["non-compliant", f"{confusion.caught:,}", f"{confusion.missed:,}"],
+        ["compliant", f"{confusion.false_alarms:,}", f"{confusion.passed:,}"],
+    ]
+    return _table(["truth", "flagged", "passed"], rows)
+
+
+def _checks(split_leakage: int, parity: Parity) -> str:
+    return _bullets(
+        [
+            f"Test texts that training or validation hold, too: {split_leakage:,}.",
+            f"The exported file against Keras on {parity.texts:,} test texts: {parity.label_flips:,} labels differ, "
+            f"largest difference of probability {_parity_bound(parity)}.",
+        ]
+    )
+
+
+def _parity_bound(parity: Parity) -> str:
+    """Give the difference as a bound: its last digits depend on the processor, and the card must not."""
+    if math.isnan(parity.maximum_difference):
+        return "not defined"
+    bounds = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
+    found = next((bound for bound in bounds if parity.maximum_difference <= bound), None)
+    return f"at most {found:g}" if found else f"{parity.maximum_difference:.4f}"
+
+
+def _limits(
+    evaluation: Evaluation,
+    majority_accuracy: float,
+    split_leakage: int,
+    data: Mapping[str, Any],
+    training: Mapping[str, Any],
+) -> Iterable[str]:
+    confusion = evaluation.confusion
+    if split_leakage:
+        yield f"**{split_leakage:,} test texts were seen before: the figures above prove nothing.**"
+    if not evaluation["accuracy"].low >= majority_accuracy:
+        yield "**Not shown to be better than always giving the commonest label.**"
+    if math.isfinite(recall := evaluation["noncompliant_recall"].low):
+        yield (
+            f"{confusion.noncompliant:,} non-compliant texts were tested and {confusion.missed:,} of them passed: the "
+            f"share passed in use may be up to {1 - recall:.2%} (upper end of the 95 % interval)."
+        )
+    yield SPLIT_LIMITS[data["split"]["by"]].format(column=data["split"]["column"])
+    yield (
+        f"Only the first {training['tokens']} words of a text are read, of letters a to z and digits, in lower case; "
+        f"all words outside the {training['vocabulary_size']:,} known ones are one and the same to the network."
+    )
+    yield "Probabilities were not calibrated; the threshold was given, not chosen from costs."
+
+
+def _provenance(data: Mapping[str, Any], training: Mapping[str, Any]) -> str:
+    facts = {
+        "source": data["source"],
+        "sha256 of the source": data["source_sha256"] or "generated",
+        "data digest": data["data_digest"],
+        "seed": training["seed"],
+        **{f"{library} version": version for library, version in training["versions"].items()},
+    }
+    return _table(["what", "value"], [[name, f"`{value}`"] for name, value in facts.items()])
+
+
+def _value(estimate: Estimate) -> str:
+    return "not defined" if math.isnan(estimate.value) else f"{estimate.value:.4f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    return "not defined" if math.isnan(estimate.low) else f"{estimate.low:.4f} to {estimate.high:.4f}"
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,150 @@
+"""A trained network as one ONNX file that takes raw text: nothing is left to do, or to get wrong, where it is served.
+
+    text → lower case → words → numbers → padded and cut → network → probability
+
+Operators of opset 17 (IR 8, the widest reach) and one of ONNX Runtime's own, Tokenizer. The front cuts texts exactly
+as `compliance.text.tokenize` does.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import GraphProto, NodeProto, TensorProto, checker, helper, numpy_helper
+
+from compliance.vocabulary import PADDING, UNKNOWN, Vocabulary
+
+if TYPE_CHECKING:
+    import keras
+
+OPSETS = {"": 17, "ai.onnx.ml": 2, "com.microsoft": 1}
+IR_VERSION = 8
+WORD = "[A-Za-z0-9]+"
+INPUT, NUMBERS, OUTPUT = "text", "numbers", "probability"
+
+
+def to_onnx(network: "keras.Model", vocabulary: Vocabulary, tokens: int) -> bytes:
+    """Give the ONNX file of a network with its text front: `text` string[N] → `probability` float[N, 1].
+
+    The same network and vocabulary give the same bytes.
+
+    Args:
+        network: A functional model with the input `tokens`, and the layer `score` last.
+        vocabulary: The words it was trained with.
+        tokens: How many words of a text it reads.
+    """
+    front, front_constants = _text_front(vocabulary, tokens)
+    body, body_constants = _network(network)
+    graph = helper.make_graph(
+        [*front, *body],
+        "compliance",
+        [helper.make_tensor_value_info(INPUT, TensorProto.STRING, ["N"])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", 1])],
+        [*front_constants, *body_constants],
+        # shape inference crashes on the Tokenizer's output unless it is told
+        value_info=[helper.make_tensor_value_info("words", TensorProto.STRING, ["N", "T"])],
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in OPSETS.items()],
+        ir_version=IR_VERSION,
+        producer_name="trey",
+    )
+    checker.check_model(model)
+    return model.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
+
+
+def _text_front(vocabulary: Vocabulary, tokens: int) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Give the nodes from `text` string[N] to `numbers` int32[N, tokens], and their constants."""
+    nodes = [
+        # the C locale is everywhere and lowers ASCII alone; without it en_US.UTF-8 is asked for, which may be absent
+        helper.make_node("StringNormalizer", [INPUT], ["lower"], name="lower", case_change_action="LOWER", locale="C"),
+        helper.make_node(
+            "Tokenizer",
+            ["lower"],
+            ["words"],
+            name="words",
+            domain="com.microsoft",
+            tokenexp=WORD,
+            mark=0,
+            mincharnum=1,
+            pad_value="",
+        ),
+        helper.make_node(
+            "LabelEncoder",
+            ["words"],
+            ["known"],
+            name="known",
+            domain="ai.onnx.ml",
+            keys_strings=["", *vocabulary.numbers],  # "" fills up the shorter texts of a batch
+            values_int64s=[PADDING, *vocabulary.numbers.values()],
+            default_int64=UNKNOWN,
+        ),
+        helper.make_node("Pad", ["known", "room"], ["padded"], name="padded"),
+        helper.make_node("Slice", ["padded", "first", "last", "axis"], ["cut"], name="cut"),
+        helper.make_node("Cast", ["cut"], [NUMBERS], name=NUMBERS, to=TensorProto.INT32),
+    ]
+    constants = {"room": [0, 0, 0, tokens], "first": [0], "last": [tokens], "axis": [1]}
+    return nodes, [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()]
+
+
+def _network(network: "keras.Model") -> tuple[list[NodeProto], list[TensorProto]]:
+    """Convert a network to nodes from `numbers` to `probability`, and their constants, in canonical form."""
+    import onnxmltools
+
+    graph = onnxmltools.convert_keras(network, target_opset=OPSETS[""]).graph
+    (tokens,), (score,) = graph.input, graph.output
+    canonical = _Canonical(graph, {tokens.name: NUMBERS, score.name: OUTPUT})
+    canonical.visit(score.name)
+    return canonical.nodes, canonical.constants
+
+
+class _Canonical:
+    """Writes a graph again in an order and with names that follow from its structure alone.
+
+    The converter walks through sets, so that names, order and which of two equal nodes survives differ from process to
+    process. Here nodes are visited from the output, inputs first and in their order, and equal ones are merged.
+    """
+
+    def __init__(self, graph: GraphProto, boundary: dict[str, str]):
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+        self._boundary = boundary  # names of the graph's input and output: old -> new
+        self._makers = {output: node for node in graph.node for output in node.output}
+        self._given = {tensor.name: tensor for tensor in graph.initializer}
+        self._names: dict[str, str] = {"": ""}  # old -> new; "" stands for an input left out
+        self._equal: dict[tuple, list[str]] = {}  # what a value is made of -> new names
+
+    def visit(self, value: str) -> str:
+        """Write what a value needs, then what makes it, and give its new name."""
+        if value not in self._names:
+            if value in self._given:
+                self._names[value] = self._constant(self._given[value])
+            elif value in self._makers:
+                node = self._makers[value]
+                self._names |= zip(node.output, self._node(node), strict=True)
+            else:
+                self._names[value] = self._boundary[value]
+        return self._names[value]
+
+    def _constant(self, tensor: TensorProto) -> str:
+        array = numpy_helper.to_array(tensor)
+        made_of = ("constant", array.dtype.str, array.shape, array.tobytes())
+        if made_of not in self._equal:
+            name = f"network/constant_{len(self.constants)}"
+            self.constants.append(numpy_helper.from_array(array, name))
+            self._equal[made_of] = [name]
+        return self._equal[made_of][0]
+
+    def _node(self, node: NodeProto) -> list[str]:
+        inputs = [self.visit(value) for value in node.input]
+        attributes = sorted(node.attribute, key=lambda attribute: attribute.name)
+        content = tuple(attribute.SerializeToString(deterministic=True) for attribute in attributes)
+        made_of = (node.domain, node.op_type, *inputs, content)
+        if made_of not in self._equal:
+            name = f"network/{node.op_type}_{len(self.nodes)}"
+            outputs = [self._boundary.get(old, f"{name}:{place}") for place, old in enumerate(node.output)]
+            written = NodeProto(op_type=node.op_type, domain=node.domain, name=name, input=inputs, output=outputs)
+            written.attribute.extend(attributes)
+            self.nodes.append(written)
+            self._equal[made_of] = outputs
+        return self._equal[made_of]

@@ -1,0 +1,309 @@
+"""The networks and how they learn: Keras models from word numbers to the probability of non-compliance.
+
+An architecture is a function in `ARCHITECTURES` that builds a functional model with the input `tokens` (int32) and a
+last layer `score` (sigmoid), which is what the exporter relies on.
+"""
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from compliance.errors import BadInput, ComplianceError
+from compliance.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import keras
+
+EMBEDDING = 32  # numbers that stand for a word
+FILTERS = 32  # patterns looked for, per width
+WIDTHS = (1, 2, 3)  # words in a pattern
+LAB_EMBEDDING, LAB_UNITS = 100, 64  # as the published lab chose them
+HYPERPARAMETERS = ("epochs", "batch_size", "learning_rate", "patience", "maximum_words")
+STEPS_AT_ONCE = 16  # training steps between two visits to Python
+SCORED_AT_ONCE = 1_024
+REPORT_FILE = "training.json"
+
+
+class TrainingDiverged(ComplianceError):
+    """The loss is no number any more; nothing that was learned can be used."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What is trained and how."""
+
+    architecture: str = "word-cnn"
+    tokens: int = 32  # words of a text that are read
+    maximum_words: int = 10_000  # words in the vocabulary at most
+    epochs: int = 6
+    batch_size: int = 64
+    learning_rate: float = 0.004
+    patience: int = 3  # epochs without a better validation loss before training stops
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant, all at once."""
+        if faults := list(self._faults()):
+            raise BadInput(*faults)
+
+    def _faults(self) -> Iterator[str]:
+        if self.architecture not in ARCHITECTURES:
+            near = difflib.get_close_matches(self.architecture, ARCHITECTURES, n=1)
+            meant = near[0] if near else "word-cnn"
+            known = ", ".join(sorted(ARCHITECTURES))
+            yield f"architecture is {self.architecture!r}; it may be {known}: --set train.architecture={meant}"
+        for name in ("tokens", "maximum_words", "epochs", "batch_size", "patience"):
+            value = getattr(self, name)
+            if value < 1:
+                default = type(self).__dataclass_fields__[name].default
+                yield f"{name} is {value}; give a whole number above 0: --set train.{name}={default}"
+        if not 0 < self.learning_rate <= 1:
+            yield f"learning_rate is {self.learning_rate}; give one above 0, up to 1: --set train.learning_rate=0.004"
+
+    @property
+    def hyperparameters(self) -> dict[str, int | float]:
+        """Give what decides how the network learns, apart from the seed."""
+        return {name: getattr(self, name) for name in HYPERPARAMETERS}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network with the weights of its best epoch, and how it got there."""
+
+    network: "keras.Model"
+    history: pd.DataFrame  # epoch (from 1), loss, accuracy, validation_loss, validation_accuracy
+    best_epoch: int
+
+    @property
+    def best(self) -> pd.Series:
+        """Give the line of the history whose weights were kept."""
+        return self.history.loc[self.history["epoch"] == self.best_epoch].iloc[0]
+
+
+def word_cnn(words: int, tokens: int) -> "keras.Model":
+    """Build a network that looks for patterns of one to three words, wherever they stand in the text."""
+    import keras
+    from keras import layers
+
+    numbers = keras.Input((tokens,), dtype="int32", name="tokens")
+    vectors = layers.Embedding(words, EMBEDDING, name="embedding")(numbers)
+    found = [
+        layers.GlobalMaxPooling1D(name=f"strongest_{width}")(
+            layers.Conv1D(FILTERS, width, padding="same", activation="relu", name=f"patterns_{width}")(vectors)
+        )
+        for width in WIDTHS
+    ]
+    kept = layers.Dropout(0.5, name="dropout")(layers.Concatenate(name="patterns")(found))
+    score = layers.Dense(1, activation="sigmoid", name="score")(kept)
+    return keras.Model(numbers, score, name="word_cnn")
+
+
+def lab_reference(words: int, tokens: int) -> "keras.Model":
+    """Build the published lab's network; its frozen vectors are random here, where the lab loads pre-trained ones."""
+    import keras
+    from keras import layers
+
+    numbers = keras.Input((tokens,), dtype="int32", name="tokens")
+    frozen = layers.Embedding(words, LAB_EMBEDDING, trainable=False, name="embedding")(numbers)
+    flat = layers.Flatten(name="flatten")(frozen)
+    hidden = layers.Dense(LAB_UNITS, activation="relu", name="hidden")(flat)
+    score = layers.Dense(1, activation="sigmoid", name="score")(hidden)
+    return keras.Model(numbers, score, name="lab_reference")
+
+
+ARCHITECTURES: dict[str, Callable[[int, int], "keras.Model"]] = {
+    "word-cnn": word_cnn,
+    "lab-reference": lab_reference,
+}
+
+
+def set_seed(seed: int) -> None:
+    """Make everything that Keras and TensorFlow draw or add up from here on repeatable, in this process."""
+    _settle_tensorflow()
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def build(plan: TrainingPlan, vocabulary: Vocabulary) -> "keras.Model":
+    """Build the network of a plan, its first weights drawn from the plan's seed."""
+    set_seed(plan.seed)
+    return ARCHITECTURES[plan.architecture](vocabulary.size, plan.tokens)
+
+
+def train(
+    plan: TrainingPlan,
+    vocabulary: Vocabulary,
+    training: pd.DataFrame,
+    validation: pd.DataFrame,
+    report: Callable[[str], None] = lambda line: None,
+) -> Trained:
+    """Train a network and keep the weights of the epoch with the lowest validation loss.
+
+    The same arguments give the same weights on the same kind of machine.
+
+    Args:
+        plan: What to train and how.
+        vocabulary: Of the training split.
+        training: Rows with `normalized` and `label` (1 is non-compliant) to learn from.
+        validation: Rows to choose the epoch by.
+        report: Called with one line per epoch.
+
+    Raises:
+        TrainingDiverged: The validation loss became something that is no number.
+    """
+    import keras
+
+    network = build(plan, vocabulary)
+    network.compile(
+        optimizer=keras.optimizers.Adam(plan.learning_rate),
+        loss="binary_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,  # compiling takes longer than it saves on networks this small
+        steps_per_execution=STEPS_AT_ONCE,
+    )
+    stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=plan.patience, restore_best_weights=True)
+    lines = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: report(_line(plan, epoch, logs)))
+    fitted = network.fit(
+        *arrays(training, vocabulary, plan.tokens),
+        validation_data=arrays(validation, vocabulary, plan.tokens),
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        callbacks=[keras.callbacks.TerminateOnNaN(), stopping, lines],
+        verbose=0,
+    )
+    history = _history(fitted.history)
+    if not np.isfinite(history[["loss", "validation_loss"]].to_numpy()).all():
+        raise TrainingDiverged(
+            f"the loss is no number after {len(history)} epochs at learning_rate {plan.learning_rate}: "
+            f"--set train.learning_rate={plan.learning_rate / 10:g}"
+        )
+    return Trained(network, history, best_epoch=stopping.best_epoch + 1)
+
+
+def arrays(rows: pd.DataFrame, vocabulary: Vocabulary, tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give word numbers, int32[rows, tokens], and labels, float32[rows, 1]; each distinct text is encoded once."""
+    places, texts = pd.factorize(rows["normalized"])
+    return vocabulary.encode(list(texts), tokens)[places], rows[["label"]].to_numpy(dtype=np.float32)
+
+
+def probabilities(network: "keras.Model", vocabulary: Vocabulary, tokens: int, texts: list[str]) -> np.ndarray:
+    """Score raw texts the way training saw them: words cut by Python, then the Keras network. float32[texts]."""
+    encoded = vocabulary.encode(texts, tokens)
+    return np.asarray(network.predict(encoded, batch_size=SCORED_AT_ONCE, verbose=0)).reshape(-1)
+
+
+def layers(network: "keras.Model") -> pd.DataFrame:
+    """List the layers of a network: `layer`, `kind`, `shape` of what it gives, `trainable` and `frozen` weights."""
+    lines = [
+        {
+            "layer": layer.name,
+            "kind": type(layer).__name__,
+            "shape": " × ".join("N" if size is None else str(size) for size in layer.output.shape),
+            "trainable": sum(math.prod(weight.shape) for weight in layer.trainable_weights),
+            "frozen": sum(math.prod(weight.shape) for weight in layer.non_trainable_weights),
+        }
+        for layer in network.layers
+    ]
+    return pd.DataFrame(lines)
+
+
+def trainable_weights(network: "keras.Model") -> int:
+    """Count the numbers that training may change."""
+    return sum(math.prod(weight.shape) for weight in network.trainable_weights)
+
+
+def training_report(plan: TrainingPlan, vocabulary: Vocabulary, trained: Trained, data_digest: str) -> dict[str, Any]:
+    """Gather what the evaluation, the model card and the registry say about the training.
+
+    Args:
+        plan: What was trained and how.
+        vocabulary: Of the training split.
+        trained: What came of it.
+        data_digest: Of the prepared splits.
+    """
+    return {
+        "schema": 1,
+        "architecture": plan.architecture,
+        "tokens": plan.tokens,
+        "seed": plan.seed,
+        "hyperparameters": plan.hyperparameters,
+        "data_digest": data_digest,
+        "vocabulary_size": len(vocabulary.words),
+        "weights": trainable_weights(trained.network),
+        "epochs_run": len(trained.history),
+        "best_epoch": trained.best_epoch,
+        "validation_loss": float(trained.best["validation_loss"]),
+        "validation_accuracy": float(trained.best["validation_accuracy"]),
+        "versions": versions(),
+    }
+
+
+def read_report(train_dir: Path | str) -> dict[str, Any]:
+    """Read the training report.
+
+    Raises:
+        BadInput: There is none.
+    """
+    path = Path(train_dir) / REPORT_FILE
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: run the train notebook first, or set train_dir to its output_dir")
+    return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def read_network(path: Path | str) -> "keras.Model":
+    """Load a network from its .keras file, to score with."""
+    _settle_tensorflow()
+    import keras
+
+    return keras.saving.load_model(path, compile=False)
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of the libraries that made a model."""
+    import keras
+    import onnx
+    import onnxmltools
+    import tensorflow as tf
+
+    return {
+        "keras": keras.__version__,
+        "onnx": onnx.__version__,
+        "onnxmltools": onnxmltools.__version__,
+        "tensorflow": tf.__version__,
+    }
+
+
+def _settle_tensorflow() -> None:
+    """Choose what TensorFlow reads from the environment when it is first imported, unless somebody chose already."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it sums in an order that differs from machine to machine
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors reach us as exceptions, the rest is noise in a notebook
+
+
+def _line(plan: TrainingPlan, epoch: int, logs: dict[str, float]) -> str:
+    return (
+        f"epoch {epoch + 1}/{plan.epochs}  loss {logs['loss']:.4f}  validation loss {logs['val_loss']:.4f}  "
+        f"validation accuracy {logs['val_accuracy']:.4f}"
+    )
+
+
+def _history(history: dict[str, list[float]]) -> pd.DataFrame:
+    names = {
+        "loss": "loss",
+        "accuracy": "accuracy",
+        "val_loss": "validation_loss",
+        "val_accuracy": "validation_accuracy",
+    }
+    lines = pd.DataFrame({name: history[key] for key, name in names.items()})
+    lines.insert(0, "epoch", range(1, len(lines) + 1))
+    return lines

@@ -1,0 +1,128 @@
+"""Figures about a model, closed before they are given back, so that a notebook shows each once, where it says so."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from compliance.metrics import Confusion, wilson
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COMPLIANT, NONCOMPLIANT, NEUTRAL = "#4c78a8", "#e45756", "#7f7f7f"
+BINS = 40
+THRESHOLDS = np.linspace(0.01, 0.99, 99)
+
+
+def learning_curves(history: pd.DataFrame, best_epoch: int) -> "Figure":
+    """Draw loss and accuracy by epoch, training against validation.
+
+    Args:
+        history: epoch, loss, accuracy, validation_loss, validation_accuracy.
+        best_epoch: The epoch whose weights were kept.
+    """
+    figure, (left, right) = _figure(columns=2)
+    for axes, measure, title in ((left, "loss", "cross-entropy"), (right, "accuracy", "accuracy")):
+        axes.plot(history["epoch"], history[measure], "o--", color=NEUTRAL, label="training")
+        axes.plot(history["epoch"], history[f"validation_{measure}"], "o-", color=COMPLIANT, label="validation")
+        axes.axvline(best_epoch, color=NONCOMPLIANT, linewidth=1, label="weights kept")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"{title} of rows")
+        axes.set_title(title)
+        axes.set_xticks(_whole_ticks(history["epoch"]))
+    right.legend(frameon=False)
+    return figure
+
+
+def score_distribution(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> "Figure":
+    """Draw how the probabilities of distinct texts lie on both sides of the threshold, by true label."""
+    figure, (axes,) = _figure(columns=1)
+    edges = np.linspace(0, 1, BINS + 1)
+    for label, colour, name in ((0, COMPLIANT, "compliant"), (1, NONCOMPLIANT, "non-compliant")):
+        held = probabilities[(labels == label) & np.isfinite(probabilities)]
+        axes.hist(held, bins=edges.tolist(), color=colour, alpha=0.7, label=name)
+    axes.axvline(threshold, color="black", linewidth=1, label=f"threshold {threshold:g}")
+    axes.set_yscale("symlog", linthresh=10)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("probability of non-compliance")
+    axes.set_ylabel("distinct texts (log above 10)")
+    axes.set_title("probabilities by true label")
+    axes.legend(frameon=False, loc="upper center")
+    return figure
+
+
+def confusion_matrix(confusion: Confusion) -> "Figure":
+    """Draw how many distinct texts of each label were flagged and passed."""
+    figure, (axes,) = _figure(columns=1)
+    counts = np.array([[confusion.passed, confusion.false_alarms], [confusion.missed, confusion.caught]])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(counts.shape):
+        shade = "white" if shares[row, column] > 0.5 else "black"  # noqa: PLR2004  legible on the colour below it
+        text = f"{counts[row, column]:,}\n{shares[row, column]:.1%}"
+        axes.text(column, row, text, ha="center", va="center", color=shade)
+    axes.set_xticks([0, 1], ["passed", "flagged"])
+    axes.set_yticks([0, 1], ["compliant", "non-compliant"])
+    axes.set_xlabel("the model's answer")
+    axes.set_ylabel("truth")
+    axes.set_title("distinct texts, and share of each true label")
+    return figure
+
+
+def operating_curve(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> "Figure":
+    """Draw recall and precision of non-compliant texts at every threshold, with Wilson's 95 % intervals."""
+    figure, (axes,) = _figure(columns=1)
+    positive = labels == 1
+    curves = pd.DataFrame([_operating_point(positive, probabilities >= cut, cut) for cut in THRESHOLDS])
+    for name, colour in (("recall", NONCOMPLIANT), ("precision", COMPLIANT)):
+        axes.plot(curves["cut"], curves[name], color=colour, label=name)
+        axes.fill_between(curves["cut"], curves[f"{name}_low"], curves[f"{name}_high"], color=colour, alpha=0.2, lw=0)
+    axes.axvline(threshold, color="black", linewidth=1, label=f"threshold {threshold:g}")
+    axes.set_xlabel("threshold on the probability")
+    axes.set_ylabel("share of distinct texts")
+    axes.set_title("what another threshold would cost")
+    axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def reliability(calibration: pd.DataFrame) -> "Figure":
+    """Draw what the model promises against what came true.
+
+    Args:
+        calibration: As `compliance.metrics.calibration` gives it.
+    """
+    figure, (axes,) = _figure(columns=1)
+    promised, observed, low, high = (calibration[name].to_numpy() for name in ("promised", "observed", "low", "high"))
+    axes.plot([0, 1], [0, 1], color=NEUTRAL, linewidth=1, label="promise kept")
+    axes.vlines(promised, low, high, color=COMPLIANT, linewidth=1.5, label="95 % interval")
+    axes.plot(promised, observed, "o", color=COMPLIANT, label="observed")
+    axes.set_xlabel("mean probability in the bin")
+    axes.set_ylabel("share that is non-compliant")
+    axes.set_title("promised and observed")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _operating_point(positive: np.ndarray, flags: np.ndarray, cut: float) -> dict[str, float]:
+    caught, noncompliant, flagged = int((positive & flags).sum()), int(positive.sum()), int(flags.sum())
+    point = {"cut": cut}
+    for name, trials in (("recall", noncompliant), ("precision", flagged)):
+        low, high = wilson(caught, trials)
+        point |= {name: caught / trials if trials else np.nan, f"{name}_low": low, f"{name}_high": high}
+    return point
+
+
+def _whole_ticks(epochs: pd.Series, most: int = 10) -> range:
+    return range(1, int(epochs.max()) + 1, max(1, -(-len(epochs) // most)))
+
+
+def _figure(columns: int) -> tuple["Figure", list["Axes"]]:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, columns, figsize=(5.2 * columns, 3.4), layout="constrained", squeeze=False)
+    for part in axes[0]:
+        part.spines[["top", "right"]].set_visible(False)
+    plt.close(figure)
+    return figure, list(axes[0])

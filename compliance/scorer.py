@@ -1,0 +1,252 @@
+"""Loads a model folder, verifies it and scores raw texts: NumPy and ONNX Runtime, nothing else.
+
+The evaluate notebook judges the exported file with it and the scoring service answers with it, so what was judged is
+what is served. The graph holds lower-casing, words, lookup and network; nothing here looks into a text.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime
+
+MANIFEST = "model.json"
+ONNX_FILE = "model.onnx"
+SCHEMA = 1
+LABELS = ("compliant", "non-compliant")
+MAXIMUM_LENGTH = 10_000  # characters
+INPUT, OUTPUT = "text", "probability"
+CHUNK_TEXTS = 256
+CHUNK_CHARACTERS = 500_000  # texts in a chunk times its longest text: what bounds memory
+
+
+class ModelCorrupt(Exception):
+    """A model folder or file is not what it says it is; the message lists every fault and the next step."""
+
+    def __init__(self, where: Path | str, *faults: str):
+        self.faults = faults
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(f"{where} is no intact model:\n{lines}\nFetch it from the registry again, or evaluate anew.")
+
+
+def model_digest(model_dir: Path | str) -> str:
+    """Give the model's identity: the sha256 of model.json, which holds that of every other file.
+
+    Raises:
+        ModelCorrupt: There is no model.json.
+    """
+    return _sha256(_manifest_bytes(Path(model_dir)))
+
+
+def verify(model_dir: Path | str, expected: str | None = None) -> dict[str, Any]:
+    """Check every file of a model folder against model.json and give what model.json says.
+
+    Args:
+        model_dir: The folder.
+        expected: The digest that the model must have, where the caller knows it.
+
+    Raises:
+        ModelCorrupt: A file is missing, changed or not named, model.json is malformed, or the digest is another.
+    """
+    return _verified(Path(model_dir), expected)[0]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A loaded model. Safe to share between threads.
+
+    `name` and `digest` are empty where only the ONNX file is known.
+    """
+
+    session: onnxruntime.InferenceSession = field(repr=False)
+    name: str = ""
+    digest: str = ""
+    labels: tuple[str, str] = LABELS
+    threshold: float = 0.5  # a probability this high or higher is non-compliant
+    maximum_length: int = MAXIMUM_LENGTH  # characters of a text that are read
+
+    @classmethod
+    def load(cls, model_dir: Path | str, expected: str | None = None) -> Self:
+        """Verify a model folder and load it.
+
+        Raises:
+            ModelCorrupt: As `verify` says, or the file cannot be run.
+        """
+        folder = Path(model_dir)
+        manifest, digest = _verified(folder, expected)
+        onnx = (folder / ONNX_FILE).read_bytes()
+        if _sha256(onnx) != manifest["files"][ONNX_FILE]:
+            raise ModelCorrupt(folder, f"{ONNX_FILE} changed while it was read")
+        return cls(
+            session=_session(onnx, folder / ONNX_FILE),
+            name=manifest["name"],
+            digest=digest,
+            labels=tuple(manifest["labels"]),
+            threshold=float(manifest["threshold"]),
+            maximum_length=manifest["maximum_length"],
+        )
+
+    @classmethod
+    def from_onnx(
+        cls, onnx: Path | str | bytes, *, threshold: float = 0.5, maximum_length: int = MAXIMUM_LENGTH
+    ) -> Self:
+        """Load an exported file alone, before it has a model folder.
+
+        Args:
+            onnx: The file's path or its bytes.
+            threshold: Probability from which a text is non-compliant.
+            maximum_length: Characters of a text that are read.
+
+        Raises:
+            ModelCorrupt: The file cannot be run, or is not one that takes texts and gives a probability.
+        """
+        if isinstance(onnx, bytes):
+            return cls(_session(onnx, "the exported model"), threshold=threshold, maximum_length=maximum_length)
+        return cls(_session(Path(onnx).read_bytes(), onnx), threshold=threshold, maximum_length=maximum_length)
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Give the probability of non-compliance of each text.
+
+        Texts are scored in chunks of like length, so that a long one costs no memory beside short ones. What a text
+        holds beyond `maximum_length` characters is not read. An empty text is scored like any other.
+
+        Returns:
+            float32[N], in the order of `texts`; NaN where the network gives NaN.
+
+        Raises:
+            TypeError: `texts` is itself a text, or one of them is not a `str`.
+            ValueError: One of them holds a lone surrogate, which no encoding can carry.
+        """
+        readable = self._readable(texts)
+        lengths = np.fromiter(map(len, readable), dtype=np.int64, count=len(readable))
+        order = np.argsort(lengths, kind="stable")
+        probabilities = np.empty(len(readable), dtype=np.float32)
+        for places in _chunks(order, lengths):
+            chunk = np.array([readable[place] for place in places], dtype=object)
+            probabilities[places] = self.session.run([OUTPUT], {INPUT: chunk})[0].reshape(-1)
+        return probabilities
+
+    def label(self, probability: float) -> str:
+        """Give the label of a probability of non-compliance.
+
+        Raises:
+            ValueError: It is not a number between 0 and 1, which no sound model gives.
+        """
+        if not 0 <= probability <= 1:
+            raise ValueError(f"{probability} is no probability: the model is broken, do not use its answer")
+        return self.labels[int(probability >= self.threshold)]
+
+    def _readable(self, texts: Sequence[str]) -> list[str]:
+        if isinstance(texts, str):
+            raise TypeError("one text arrived where a list of texts is expected: give [text]")
+        return [_checked(index, text)[: self.maximum_length] for index, text in enumerate(texts)]
+
+
+def _checked(index: int, text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"text {index} is of type {type(text).__name__}; give a str")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            fault = f"text {index} holds a lone surrogate at character {error.start}: remove it"
+            raise ValueError(fault) from error
+    return text.replace("\0", " ")  # the runtime ends a string at NUL, the graph reads both as a gap between words
+
+
+def _chunks(order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut places, sorted by length of text, into chunks that keep both limits; a chunk holds at least one text."""
+    start = 0
+    while start < len(order):
+        stop = min(start + CHUNK_TEXTS, len(order))
+        while stop > start + 1 and (stop - start) * lengths[order[stop - 1]] > CHUNK_CHARACTERS:
+            stop = start + (stop - start) // 2
+        yield order[start:stop]
+        start = stop
+
+
+def _session(onnx: bytes, where: Path | str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # fastest for a small network, and processes do not fight over cores
+    options.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's exceptions share no other base
+        raise ModelCorrupt(where, f"ONNX Runtime cannot load it: {error}") from error
+    takes = [(part.name, part.type, len(part.shape)) for part in session.get_inputs()]
+    gives = [(part.name, part.type) for part in session.get_outputs()]
+    if takes != [(INPUT, "tensor(string)", 1)] or gives != [(OUTPUT, "tensor(float)")]:
+        raise ModelCorrupt(where, f"it takes {takes} and gives {gives}, not a {OUTPUT} for each {INPUT}")
+    return session
+
+
+def _verified(folder: Path, expected: str | None) -> tuple[dict[str, Any], str]:
+    """Give model.json and its digest, after every file was checked."""
+    content = _manifest_bytes(folder)
+    digest = _sha256(content)
+    if expected is not None and digest != expected:
+        raise ModelCorrupt(folder, f"its digest is {digest}; {expected} was expected")
+    manifest = _manifest(folder, content)
+    if faults := list(_file_faults(folder, manifest["files"])):
+        raise ModelCorrupt(folder, *faults)
+    return manifest, digest
+
+
+def _manifest_bytes(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise ModelCorrupt(folder, f"{MANIFEST} cannot be read: {error.strerror}") from error
+
+
+def _manifest(folder: Path, content: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(content)
+    except ValueError as error:
+        raise ModelCorrupt(folder, f"{MANIFEST} is no JSON: {error}") from error
+    if not isinstance(manifest, dict):
+        raise ModelCorrupt(folder, f"{MANIFEST} holds a {type(manifest).__name__}, not an object")
+    if faults := list(_manifest_faults(manifest)):
+        raise ModelCorrupt(folder, *faults)
+    return manifest
+
+
+def _manifest_faults(manifest: dict[str, Any]) -> Iterator[str]:
+    rules: dict[str, Callable[[Any], bool]] = {
+        "schema": lambda value: value == SCHEMA,
+        "name": lambda value: isinstance(value, str) and value != "",
+        "labels": lambda value: isinstance(value, list) and len(value) == len(LABELS) and _all_texts(value),
+        "threshold": lambda value: type(value) in (int, float) and 0 <= value <= 1,
+        "input": lambda value: value == INPUT,
+        "output": lambda value: value == OUTPUT,
+        "maximum_length": lambda value: type(value) is int and value > 0,
+        "files": lambda value: isinstance(value, dict) and ONNX_FILE in value and _all_texts(value.values()),
+    }
+    for key, holds in rules.items():
+        if not holds(manifest.get(key)):
+            yield f"{MANIFEST}: {key} is {manifest.get(key)!r}, which is not allowed"
+
+
+def _all_texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _file_faults(folder: Path, files: dict[str, str]) -> Iterator[str]:
+    present = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    present.pop(MANIFEST, None)
+    for name in sorted(files.keys() - present.keys()):
+        yield f"{name} is missing"
+    for name in sorted(present.keys() - files.keys()):
+        yield f"{name} is not named in {MANIFEST}"
+    for name in sorted(files.keys() & present.keys()):
+        digest = _sha256(present[name].read_bytes())
+        if digest != files[name]:
+            yield f"{name} was changed: its sha256 is {digest}, {MANIFEST} says {files[name]}"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

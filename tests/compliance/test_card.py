@@ -1,0 +1,113 @@
+"""The card says what was measured, and warns where the figures prove little."""
+
+from typing import Any
+
+import numpy as np
+
+from compliance import metrics
+from compliance.card import model_card
+
+LABELS = np.array([1] * 40 + [0] * 60)
+GOOD = np.where(LABELS == 1, 0.9, 0.1)
+GOOD[0] = 0.2
+DATA: dict[str, Any] = {
+    "source": "parts.csv",
+    "source_sha256": "a" * 64,
+    "data_digest": "b" * 64,
+    "split": {"by": "text", "column": None, "seed": 7},
+    "counts": {
+        "rows_read": 1_010,
+        "rows_rejected": 7,
+        "rows_set_aside": 3,
+        "rows_kept": 1_000,
+        "distinct_texts": 600,
+    },
+    "splits": {
+        name: {"rows": rows, "texts": texts, "noncompliant_texts": texts // 2}
+        for name, rows, texts in (("test", 150, 100), ("train", 700, 400), ("validation", 150, 100))
+    },
+}
+TRAINING: dict[str, Any] = {
+    "architecture": "word-cnn",
+    "weights": 8_481,
+    "vocabulary_size": 65,
+    "tokens": 32,
+    "seed": 7,
+    "hyperparameters": {"epochs": 6},
+    "epochs_run": 6,
+    "best_epoch": 4,
+    "validation_loss": 0.0136,
+    "versions": {"keras": "3.15.1"},
+}
+
+
+def card(**changes: Any) -> str:
+    evidence: dict[str, Any] = {
+        "name": "parts",
+        "threshold": 0.5,
+        "evaluation": metrics.evaluate(LABELS, GOOD, 0.5, seed=1),
+        "majority_accuracy": 0.6,
+        "split_leakage": 0,
+        "parity": metrics.Parity(150, 0, 1.2e-7),
+        "data": DATA,
+        "training": TRAINING,
+    }
+    return model_card(**(evidence | changes))
+
+
+def test_every_section_is_there_in_order() -> None:
+    headings = [line for line in card().splitlines() if line.startswith("#")]
+    assert headings == [
+        "# parts",
+        "## Intended use",
+        "## Data",
+        "## Training",
+        "## Performance",
+        "## Checks",
+        "## Limits",
+        "## Provenance",
+    ]
+
+
+def test_figures_are_those_that_were_measured() -> None:
+    text = card()
+    low, high = metrics.wilson(39, 40)
+    assert f"| noncompliant_recall | 0.9750 | {low:.4f} to {high:.4f} |" in text
+    assert "| non-compliant | 39 | 1 |" in text
+    assert "| compliant | 0 | 60 |" in text
+    assert "1,010 rows read, 7 rejected, 3 set aside, 1,000 kept; they hold 600 distinct texts." in text
+    assert f"up to {1 - low:.2%}" in text
+    assert "| train | 700 | 400 | 200 |\n| validation | 150 | 100 | 50 |\n| test | 150 | 100 | 50 |" in text
+
+
+def test_a_sound_model_carries_no_warning() -> None:
+    assert "**" not in card()
+
+
+def test_leakage_is_said_first_among_the_limits() -> None:
+    limits = card(split_leakage=3).partition("## Limits\n\n")[2]
+    assert limits.startswith("- **3 test texts were seen before: the figures above prove nothing.**")
+
+
+def test_a_model_no_better_than_the_commonest_label_says_so() -> None:
+    assert "**Not shown to be better than always giving the commonest label.**" in card(majority_accuracy=0.95)
+
+
+def test_what_does_not_exist_is_called_so() -> None:
+    broken = metrics.evaluate(LABELS, np.full(100, np.nan), 0.5, seed=1)
+    text = card(evaluation=broken, parity=metrics.Parity(150, 0, float("nan")))
+    assert " nan" not in text
+    assert "| accuracy | not defined | not defined |" in text
+    assert "largest difference of probability not defined" in text
+    assert "**Not shown to be better than always giving the commonest label.**" in text
+
+
+def test_limits_follow_the_split() -> None:
+    by_group = DATA | {"split": {"by": "group", "column": "plant", "seed": 7}}
+    assert "groups of `plant` that training never saw" in card(data=by_group)
+    by_time = DATA | {"split": {"by": "time", "column": "built", "seed": 7}}
+    assert "the latest by `built`" in card(data=by_time)
+
+
+def test_equal_evidence_gives_equal_text() -> None:
+    assert card() == card()

@@ -1,0 +1,136 @@
+"""The networks before training, after it, and what training promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compliance import model
+from compliance.errors import BadInput
+from compliance.vocabulary import Vocabulary
+
+from .conftest import Tiny, descriptions
+
+
+@pytest.mark.parametrize("architecture", model.ARCHITECTURES)
+def test_an_architecture_gives_one_probability_per_text(architecture: str) -> None:
+    vocabulary = Vocabulary(("iron", "steel"))
+    network = model.build(model.TrainingPlan(architecture=architecture, tokens=5), vocabulary)
+    assert [(part.name, part.dtype, part.shape) for part in network.inputs] == [("tokens", "int32", (None, 5))]
+    assert network.layers[-1].name == "score"
+    scores = model.probabilities(network, vocabulary, 5, ["iron", "", "steel brass"])
+    assert scores.shape == (3,)
+    assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_the_lab_s_vectors_are_frozen() -> None:
+    network = model.build(model.TrainingPlan(architecture="lab-reference", tokens=5), Vocabulary(("iron",)))
+    layers = model.layers(network).set_index("layer")
+    assert layers.loc["embedding", ["trainable", "frozen"]].tolist() == [0, 300]
+    assert layers["trainable"].sum() == model.trainable_weights(network)
+
+
+def test_first_weights_follow_from_the_seed() -> None:
+    def first(seed: int) -> np.ndarray:
+        return model.build(model.TrainingPlan(seed=seed, tokens=5), Vocabulary(("iron",))).get_weights()[0]
+
+    assert np.array_equal(first(1), first(1))
+    assert not np.array_equal(first(1), first(2))
+
+
+def test_training_learns_the_rule(tiny: Tiny) -> None:
+    unseen = descriptions(300, seed=9)
+    flags = tiny.keras_probabilities(list(unseen["text"])) >= 0.5
+    assert (flags == unseen["label"]).mean() > 0.9
+
+
+def test_steel_to_plastic_flips_the_answer(tiny: Tiny) -> None:
+    steel, plastic = tiny.keras_probabilities(
+        [f"new condition {part} component manufactured in 2016" for part in ("steel", "plastic")]
+    )
+    assert steel < 0.5 < plastic
+
+
+def test_the_best_epoch_is_kept(tiny: Tiny) -> None:
+    history = tiny.trained.history
+    assert list(history.columns) == ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"]
+    assert tiny.trained.best["validation_loss"] == history["validation_loss"].min()
+    rows = descriptions(200, seed=2)
+    scores = np.clip(tiny.keras_probabilities(list(rows["text"])).astype(float), 1e-7, 1 - 1e-7)
+    loss = -np.mean(np.where(rows["label"] == 1, np.log(scores), np.log(1 - scores)))
+    assert loss == pytest.approx(tiny.trained.best["validation_loss"], rel=1e-3)
+
+
+def test_training_stops_when_it_gets_no_better() -> None:
+    rows = descriptions(100, seed=1)
+    contradicting = rows.assign(label=1 - rows["label"])
+    plan = model.TrainingPlan(tokens=12, epochs=30, batch_size=10, patience=1, learning_rate=0.01)
+    trained = model.train(plan, Vocabulary.learn(rows["normalized"], 100), rows, contradicting)
+    assert len(trained.history) < 30
+    assert trained.best_epoch == len(trained.history) - 1
+
+
+def test_each_epoch_is_told_in_one_line() -> None:
+    rows = descriptions(60, seed=1)
+    lines: list[str] = []
+    model.train(
+        model.TrainingPlan(tokens=12, epochs=2), Vocabulary.learn(rows["normalized"], 50), rows, rows, lines.append
+    )
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert all("\n" not in line and "validation loss 0." in line for line in lines)
+
+
+def test_a_loss_that_is_no_number_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = descriptions(60, seed=1)
+    broken = {"word-cnn": lambda words, tokens: _with_nan_weights(model.word_cnn(words, tokens))}
+    monkeypatch.setattr(model, "ARCHITECTURES", broken)
+    with pytest.raises(model.TrainingDiverged, match=r"--set train.learning_rate=0.0004"):
+        model.train(model.TrainingPlan(tokens=12), Vocabulary.learn(rows["normalized"], 50), rows, rows)
+
+
+def _with_nan_weights(network):  # type: ignore[no-untyped-def]
+    network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
+    return network
+
+
+def test_two_processes_train_the_same_weights(two_processes: list[dict[str, str]]) -> None:
+    assert len({digests["weights"] for digests in two_processes}) == 1
+
+
+def test_impossible_choices_are_told_all_at_once() -> None:
+    with pytest.raises(BadInput) as refused:
+        model.TrainingPlan(architecture="word-cn", tokens=0, epochs=-1, learning_rate=0)
+    assert refused.value.faults == (
+        "architecture is 'word-cn'; it may be lab-reference, word-cnn: --set train.architecture=word-cnn",
+        "tokens is 0; give a whole number above 0: --set train.tokens=32",
+        "epochs is -1; give a whole number above 0: --set train.epochs=6",
+        "learning_rate is 0; give one above 0, up to 1: --set train.learning_rate=0.004",
+    )
+
+
+def test_the_report_tells_what_was_chosen_and_what_came_of_it(tiny: Tiny) -> None:
+    report = model.training_report(tiny.plan, tiny.vocabulary, tiny.trained, "abc")
+    assert report["data_digest"] == "abc"
+    assert report["architecture"] == "word-cnn"
+    assert report["hyperparameters"] == {
+        "epochs": 4,
+        "batch_size": 32,
+        "learning_rate": 0.01,
+        "patience": 3,
+        "maximum_words": 10_000,
+    }
+    assert report["validation_loss"] == tiny.trained.history["validation_loss"].min()
+    assert set(report["versions"]) == {"keras", "onnx", "onnxmltools", "tensorflow"}
+
+
+def test_a_missing_report_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="run the train notebook first"):
+        model.read_report(tmp_path)
+
+
+def test_a_saved_network_scores_the_same(tiny: Tiny, tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(tiny.keras)
+    texts = list(descriptions(50, seed=4)["text"])
+    again = model.probabilities(model.read_network(path), tiny.vocabulary, tiny.plan.tokens, texts)
+    assert np.array_equal(again, tiny.keras_probabilities(texts))

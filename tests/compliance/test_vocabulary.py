@@ -1,0 +1,63 @@
+"""Words become numbers: which ones, in which order, and what happens to the rest."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compliance.errors import BadInput
+from compliance.vocabulary import Vocabulary
+
+
+def test_the_commonest_words_come_first_and_equals_by_alphabet() -> None:
+    vocabulary = Vocabulary.learn(["steel iron", "iron brass", "iron steel zinc"], maximum=10)
+    assert vocabulary.words == ("iron", "steel", "brass", "zinc")
+    assert vocabulary.numbers == {"iron": 2, "steel": 3, "brass": 4, "zinc": 5}
+    assert vocabulary.size == 6
+
+
+def test_the_order_of_the_texts_does_not_matter() -> None:
+    texts = ["b a", "c", "a d", "d e f"]
+    assert Vocabulary.learn(texts, 10) == Vocabulary.learn(texts[::-1], 10)
+
+
+def test_a_repeated_text_counts_as_often_as_it_stands_there() -> None:
+    assert Vocabulary.learn(["zinc", "zinc", "iron"], 10).words == ("zinc", "iron")
+
+
+def test_the_rarest_words_are_left_out() -> None:
+    assert Vocabulary.learn(["iron iron steel steel zinc"], maximum=2).words == ("iron", "steel")
+
+
+def test_texts_without_a_word_teach_nothing() -> None:
+    with pytest.raises(BadInput, match="hold no word"):
+        Vocabulary.learn(["", "é ß"], 10)
+
+
+def test_texts_are_cut_padded_and_unknown_words_marked() -> None:
+    encoded = Vocabulary(("iron", "steel")).encode(["steel IRON!", "", "brass, iron-steel iron"], tokens=3)
+    assert encoded.dtype == np.int32
+    assert encoded.tolist() == [[3, 2, 0], [0, 0, 0], [1, 2, 3]]
+
+
+def test_no_text_gives_no_row() -> None:
+    assert Vocabulary(("iron",)).encode([], tokens=4).shape == (0, 4)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    vocabulary = Vocabulary(("iron", "1995"))
+    vocabulary.write(tmp_path / "vocabulary.json")
+    assert Vocabulary.read(tmp_path / "vocabulary.json") == vocabulary
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"words": "iron"}', '{"words": [1]}'])
+def test_something_else_is_no_vocabulary(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "vocabulary.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(BadInput, match="run the train notebook again"):
+        Vocabulary.read(path)
+
+
+def test_a_missing_vocabulary_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="run the train notebook again"):
+        Vocabulary.read(tmp_path / "vocabulary.json")
