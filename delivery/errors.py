@@ -1,0 +1,37 @@
+"""What may go wrong in this room; every message ends with what to do next."""
+
+
+class DeliveryError(Exception):
+    """Base of the errors raised on purpose in this room."""
+
+
+class BadName(DeliveryError, ValueError):
+    """A model or an environment has a name that cannot be a folder and a registry entry."""
+
+
+class ModelChanged(DeliveryError):
+    """A model folder does not hold the bytes that its digest promises; the message lists every difference."""
+
+
+class RegistryError(DeliveryError):
+    """The registry does not hold what was asked for, or holds it in a form that nobody here wrote."""
+
+
+class ReleaseRefused(DeliveryError):
+    """The record of the gates does not allow this model in this environment."""
+
+
+class EndpointError(DeliveryError):
+    """The endpoint's state does not allow what was asked."""
+
+
+class EndpointBusy(EndpointError):
+    """Another deployment holds the endpoint."""
+
+
+class ScoringProcessFailed(DeliveryError):
+    """The scoring process did not become ready; the message has what it printed."""
+
+
+class DeploymentFailed(DeliveryError):
+    """The candidate did not pass its tests, and the live slot stays as it was."""

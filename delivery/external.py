@@ -1,0 +1,119 @@
+"""The state of places outside a run, as one sha256 each: what a phase leaves in external.json and the runner compares.
+
+Nothing slow is imported: a run in which nothing changed asks these functions and starts no kernel. A registry in a
+folder is read with SQLite alone; one behind an address needs its client.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from delivery.endpoint import Endpoint
+from delivery.files import canonical, sha256, write_atomic
+from delivery.names import checked
+from delivery.stores import DIGEST, SQLITE, champion_tag, tracking_uri
+
+ABSENT = "absent"
+FILE = "external.json"
+_DELETED = "Deleted_Internal"  # the stage in which MLflow keeps the row of a version that was deleted
+_QUERY = """
+    SELECT version.version, digest.value
+    FROM model_versions AS version
+    JOIN model_version_tags AS digest
+        ON digest.name = version.name AND digest.version = version.version AND digest.key = ?
+    {join}
+    WHERE version.name = ? AND version.current_stage <> ? {where}
+    ORDER BY version.version DESC LIMIT 1
+"""
+_CHAMPION = _QUERY.format(
+    join="JOIN model_version_tags AS mark ON mark.name = version.name AND mark.version = version.version",
+    where="AND mark.key = ? AND mark.value = 'true'",
+)
+_VERSION = _QUERY.format(join="", where="AND version.version = ?")
+
+
+def champion_uri(registry_store: str, model_name: str, environment: str) -> str:
+    """Name the place that says which version is an environment's champion."""
+    checked("environment", environment)
+    return f"registry:{tracking_uri(registry_store)}#{checked('model', model_name)}/champion/{environment}"
+
+
+def version_uri(registry_store: str, model_name: str, version: int) -> str:
+    """Name the place that says what a registered version holds."""
+    return f"registry:{tracking_uri(registry_store)}#{checked('model', model_name)}/version/{version}"
+
+
+def endpoint_uri(endpoint_store: str, model_name: str, environment: str) -> str:
+    """Name the place that says what an endpoint's slots hold and which one is live."""
+    folder = Path(endpoint_store).resolve()
+    return f"endpoint:{folder}#{checked('model', model_name)}/{checked('environment', environment)}"
+
+
+def registry_state(uri: str) -> str:
+    """Give the state of a `champion_uri` (sha256 over version and digest) or a `version_uri` (its digest), or "absent".
+
+    Raises:
+        ValueError: It is neither.
+        RegistryError: The registry cannot be read.
+    """
+    store, name, kind, which = _parts(uri, "registry", 3)
+    if kind not in ("champion", "version"):
+        raise ValueError(f"{uri!r} names neither a champion nor a version")
+    found = _row(store, name, kind, which) if store.startswith(SQLITE) else _asked(store, name, kind, which)
+    if found is None:
+        return ABSENT
+    version, digest = found
+    return digest if kind == "version" else sha256(f"{version} {digest}".encode())
+
+
+def endpoint_state(uri: str) -> str:
+    """Give the sha256 over an endpoint's state and the models that lie in its slots, or "absent" where it has no state.
+
+    Raises:
+        ValueError: It is no `endpoint_uri`.
+    """
+    store, name, environment = _parts(uri, "endpoint", 2)
+    endpoint = Endpoint(store, name, environment)
+    return sha256(canonical(evidence)) if (evidence := endpoint.evidence()) else ABSENT
+
+
+def write_external(output_dir: Path, uris: Iterable[str]) -> list[dict[str, str]]:
+    """Write external.json: the state of each place as it is now, so call it after they were changed."""
+    readers = {"registry": registry_state, "endpoint": endpoint_state}
+    states = [{"uri": uri, "sha256": readers[uri.partition(":")[0]](uri)} for uri in uris]
+    write_atomic(output_dir / FILE, canonical(states))
+    return states
+
+
+def _parts(uri: str, scheme: str, words: int) -> list[str]:
+    """Cut `scheme:place#a/b…` into the place and its words."""
+    place, _, rest = uri.removeprefix(f"{scheme}:").rpartition("#")
+    if not uri.startswith(f"{scheme}:") or not place or len(rest.split("/")) != words:
+        raise ValueError(f"{uri!r} is no {scheme} address")
+    return [place, *rest.split("/")]
+
+
+def _row(store: str, name: str, kind: str, which: str) -> tuple[int, str] | None:
+    path = Path(store.removeprefix(SQLITE))
+    if not path.is_file():
+        return None
+    query, value = (_CHAMPION, champion_tag(which)) if kind == "champion" else (_VERSION, int(which))
+    # Opened for writing and then told not to: only so can SQLite first undo what a killed writer left half-way.
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=30)) as database:
+        database.execute("PRAGMA query_only = ON")
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_version_tags'").fetchone():
+            return None  # a registry whose first use was cut short
+        row: tuple[int, str] | None = database.execute(query, (DIGEST, name, _DELETED, value)).fetchone()
+    return row
+
+
+def _asked(store: str, name: str, kind: str, which: str) -> tuple[int, str] | None:
+    from delivery import registry
+
+    if kind == "champion":
+        found = registry.champion(name, which, store)
+    else:
+        found = next((entry for entry in registry.versions_of(name, store) if entry.version == int(which)), None)
+    return (found.version, found.digest) if found else None

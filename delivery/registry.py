@@ -1,0 +1,330 @@
+"""The registry of models: MLflow, in a folder (SQLite and files) or behind an address.
+
+Only what Azure ML's MLflow endpoint answers too is called: runs, their artifacts, model versions made from a run's
+artifacts, and version tags. No logged models, no aliases. The champion of an environment is a version tag.
+"""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from delivery import locks
+from delivery.errors import ModelChanged, RegistryError
+from delivery.files import model_manifest
+from delivery.names import checked
+from delivery.stores import DIGEST, champion_tag, folder_of, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.tracking import MlflowClient
+
+__all__ = [
+    "ModelVersion",
+    "champion",
+    "fetch",
+    "list_versions",
+    "register",
+    "set_champion",
+    "tracking_uri",
+    "version",
+    "versions_of",
+]
+
+SOURCE_RUN = "source_run"  # tag: the run of the lifecycle that registered the version
+ARTIFACT = "model"  # folder of the model among an MLflow run's artifacts
+EVIDENCE = "evidence"  # folder of other files there
+LOCK_WAIT = 300.0  # seconds to wait for another registration in the same folder
+_EXISTS = "RESOURCE_ALREADY_EXISTS"
+_MARK = "true"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered version of a model."""
+
+    name: str
+    version: int
+    digest: str  # empty where somebody registered it without one
+    tags: Mapping[str, str] = field(default_factory=dict, repr=False)
+    metrics: Mapping[str, float] = field(default_factory=dict, repr=False)
+    mlflow_run: str = field(default="", repr=False)
+    created_at: datetime | None = field(default=None, repr=False)
+
+    @property
+    def champion_of(self) -> tuple[str, ...]:
+        """The environments whose champion tag it bears."""
+        prefix = champion_tag("x").removesuffix("x")
+        return tuple(sorted(tag.removeprefix(prefix) for tag, value in self.tags.items() if _marks(tag, value, prefix)))
+
+
+def register(  # noqa: PLR0913 - all by name
+    model_dir: Path,
+    *,
+    name: str,
+    store: str,
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float],
+    run_name: str = "",
+    evidence: Iterable[Path] = (),
+) -> ModelVersion:
+    """Register a model folder, read back what was registered, and compare every byte with the digest.
+
+    A digest that is registered already gives the version that exists. A process killed half-way leaves an MLflow run
+    without a version, never a version without its files: the version is made last.
+
+    Args:
+        model_dir: The model folder; it is verified first.
+        name: Name in the registry.
+        store: Folder or MLflow address of the registry.
+        tags: What to say about the version besides its digest; empty values are left out.
+        metrics: Numbers to show beside it.
+        run_name: Name of the MLflow run that carries the files.
+        evidence: Other files to keep with that run.
+
+    Raises:
+        ModelChanged: The folder is not intact, or the registry gives other bytes back.
+        RegistryError: The registry's path cannot be used.
+    """
+    _, digest = model_manifest(model_dir)
+    checked("model", name)
+    with _exclusive(store) as client:
+        known = next((entry for entry in _versions(client, name) if entry.digest == digest), None)
+        if known is None:
+            said = {key: value for key, value in tags.items() if value} | {DIGEST: digest}
+            with _mlflow_run(client, name, run_name, said) as run_id:
+                _log(client, run_id, {ARTIFACT: sorted(model_dir.iterdir()), EVIDENCE: evidence}, metrics)
+                _read_back(client, run_id, digest)
+            _create(client.create_registered_model, name)
+            created = client.create_model_version(name, f"runs:/{run_id}/{ARTIFACT}", run_id, tags=said)
+            return _model_version(client, client.get_model_version(name, created.version))
+        _read_back(client, known.mlflow_run, digest)
+        return known
+
+
+def fetch(name: str, version: int, store: str, destination: Path) -> Path:
+    """Bring a registered version into a folder, verified against its digest, and give that folder.
+
+    Args:
+        name: Name in the registry.
+        version: Its version.
+        store: Folder or MLflow address of the registry.
+        destination: Folder to create; one that holds this very model already is left as it is.
+
+    Raises:
+        RegistryError: There is no such version, or something else lies at `destination`.
+        ModelChanged: The registry's files are not those that were registered.
+    """
+    entry = _known(name, version, store)
+    if destination.exists():
+        try:
+            model_manifest(destination, entry.digest)
+        except ModelChanged as error:
+            raise RegistryError(f"{destination} holds something else; give a folder that does not exist") from error
+        return destination
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".fetch-") as temporary:
+        folder = _download(_client(tracking_uri(store)), entry.mlflow_run, Path(temporary))
+        _compare(folder, entry.digest, f"version {version} of {name}")
+        folder.rename(destination)
+    return destination
+
+
+def list_versions(store: str) -> list[ModelVersion]:
+    """Give every version of every model: by name, the newest version first. An absent folder holds none."""
+    if _is_absent(store):
+        return []
+    client = _client(tracking_uri(store))
+    names = sorted(model.name for model in _all_pages(client.search_registered_models))
+    return [entry for name in names for entry in reversed(_versions(client, name))]
+
+
+def versions_of(name: str, store: str) -> list[ModelVersion]:
+    """Give the versions of one model, the oldest first. An absent folder holds none."""
+    return [] if _is_absent(store) else _versions(_client(tracking_uri(store)), checked("model", name))
+
+
+def version(name: str, number: int, store: str) -> ModelVersion:
+    """Give one registered version.
+
+    Raises:
+        RegistryError: There is none.
+    """
+    return _known(name, number, store)
+
+
+def champion(name: str, environment: str, store: str) -> ModelVersion | None:
+    """Give the version that bears the champion tag of an environment, or None.
+
+    Where a change of champion was killed half-way two versions bear it, and the newer one counts.
+    """
+    tag = champion_tag(environment)
+    marked = [entry for entry in versions_of(name, store) if entry.tags.get(tag) == _MARK]
+    return marked[-1] if marked else None
+
+
+def set_champion(name: str, version: int, environment: str, store: str) -> ModelVersion:
+    """Make a version the only champion of an environment.
+
+    The tag is set before it is taken from others, so that at no moment an environment seems to have no champion.
+
+    Raises:
+        RegistryError: There is no such version.
+    """
+    _known(name, version, store)
+    tag = champion_tag(environment)
+    with _exclusive(store) as client:
+        client.set_model_version_tag(name, str(version), tag, _MARK)
+        for entry in _versions(client, name):
+            if entry.version != version and tag in entry.tags:
+                client.delete_model_version_tag(name, str(entry.version), tag)
+    return _known(name, version, store)
+
+
+def _marks(tag: str, value: str, prefix: str) -> bool:
+    return tag.startswith(prefix) and value == _MARK
+
+
+def _known(name: str, number: int, store: str) -> ModelVersion:
+    found = versions_of(name, store)
+    for entry in found:
+        if entry.version == number:
+            return entry
+    there = ", ".join(str(entry.version) for entry in found) or "none"
+    raise RegistryError(f"there is no version {number} of {name} in {store}; versions there: {there}. See: trey models")
+
+
+def _is_absent(store: str) -> bool:
+    folder = folder_of(tracking_uri(store))
+    return folder is not None and not folder.is_dir()
+
+
+def _client(uri: str) -> "MlflowClient":
+    """Open the registry; the first use of a folder creates its tables, one process at a time."""
+    folder = folder_of(uri)
+    with _quiet(), locks.held(folder / "tables.lock", LOCK_WAIT) if folder else nullcontext():
+        from mlflow.tracking import MlflowClient
+
+        for chatter in ("mlflow.store.db.utils", "alembic"):
+            logging.getLogger(chatter).setLevel(logging.WARNING)
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let MLflow start without telemetry and chatter; what it has to say about errors is still heard."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="mlflow")
+        yield
+
+
+@contextmanager
+def _exclusive(store: str) -> Iterator["MlflowClient"]:
+    """Open the registry for a change: in a folder, one process at a time; behind an address, the service sees to it."""
+    uri = tracking_uri(store)
+    folder = folder_of(uri)
+    with locks.held(folder / "registry.lock", LOCK_WAIT) if folder else nullcontext():
+        yield _client(uri)
+
+
+@contextmanager
+def _mlflow_run(client: "MlflowClient", name: str, run_name: str, tags: dict[str, str]) -> Iterator[str]:
+    """Start an MLflow run that ends with the block, and give its id."""
+    run_id = client.create_run(_experiment(client, name), tags=dict(tags), run_name=run_name or None).info.run_id
+    try:
+        yield run_id
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def _log(
+    client: "MlflowClient", run_id: str, folders: Mapping[str, Iterable[Path]], metrics: Mapping[str, float]
+) -> None:
+    from mlflow.entities import Metric
+
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
+    for folder, paths in folders.items():
+        for path in paths:
+            client.log_artifact(run_id, str(path), folder)
+
+
+def _experiment(client: "MlflowClient", name: str) -> str:
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    folder = folder_of(client.tracking_uri)
+    _create(client.create_experiment, name, (folder / "artifacts" / name).as_uri() if folder else None)
+    return _experiment(client, name)
+
+
+def _create(create: Any, *arguments: Any) -> None:
+    """Create something that may exist."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        create(*arguments)
+    except MlflowException as error:
+        if error.error_code != _EXISTS:
+            raise
+
+
+def _read_back(client: "MlflowClient", run_id: str, digest: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="trey-registry-") as temporary:
+        _compare(_download(client, run_id, Path(temporary)), digest, f"MLflow run {run_id}")
+
+
+def _compare(folder: Path, digest: str, what: str) -> None:
+    try:
+        model_manifest(folder, digest)
+    except ModelChanged as error:
+        raise ModelChanged(
+            f"{what} does not hold the model with digest {digest}, as read back from the registry:\n{error}"
+        ) from error
+
+
+def _download(client: "MlflowClient", run_id: str, destination: Path) -> Path:
+    # By the run's own address: `runs:/` would ask for logged models too, which Azure ML does not have.
+    from mlflow.artifacts import download_artifacts
+
+    root = client.get_run(run_id).info.artifact_uri.rstrip("/")
+    return Path(
+        download_artifacts(
+            artifact_uri=f"{root}/{ARTIFACT}", dst_path=str(destination), tracking_uri=client.tracking_uri
+        )
+    )
+
+
+def _versions(client: "MlflowClient", name: str) -> list[ModelVersion]:
+    found = _all_pages(client.search_model_versions, filter_string=f"name='{name}'")
+    return sorted((_model_version(client, entry) for entry in found), key=lambda entry: entry.version)
+
+
+def _all_pages(search: Any, **arguments: Any) -> Iterator[Any]:
+    page = search(**arguments)
+    yield from page
+    while page.token:
+        page = search(**arguments, page_token=page.token)
+        yield from page
+
+
+def _model_version(client: "MlflowClient", entry: "MlflowVersion") -> ModelVersion:
+    return ModelVersion(
+        name=entry.name,
+        version=int(entry.version),
+        digest=entry.tags.get(DIGEST, ""),
+        tags=dict(entry.tags),
+        metrics=dict(client.get_run(entry.run_id).data.metrics) if entry.run_id else {},
+        mlflow_run=entry.run_id or "",
+        created_at=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+    )

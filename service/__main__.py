@@ -1,0 +1,145 @@
+"""Starts the scoring service.
+
+Example:
+    python -m service --model runs/interactive/evaluate/model --port 8080
+    python -m service --endpoint endpoints/connected-car/staging
+
+The model is loaded and verified before the port is opened: what cannot be served is refused with exit code 2.
+"""
+
+import argparse
+import gc
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from compliance.scorer import ModelCorrupt
+from service.app import create_app
+from service.model import NoModel, ServedModel, from_endpoint, from_folder
+from service.settings import BadSettings, Settings
+
+REFUSED, INTERRUPTED = 2, 130
+EXAMPLE = """curl -s {url}/score -H 'content-type: application/json' -d '["good condition steel component"]'"""
+BACKLOG = 2048  # connections that may wait to be accepted
+
+
+class AnnouncedServer(uvicorn.Server):
+    """A server that says where it listens, once it does.
+
+    Args:
+        config: uvicorn's configuration.
+        url: Where it will listen.
+        port_file: File to write the port to, for whoever started this; None for none.
+    """
+
+    def __init__(self, config: uvicorn.Config, url: str, port_file: Path | None):
+        super().__init__(config)
+        self.url = url
+        self.port_file = port_file
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, then announce it."""
+        await super().startup(sockets)
+        print(f"listening on {self.url}\ntry: {EXAMPLE.format(url=self.url)}", flush=True)  # noqa: T201
+        if self.port_file:
+            _write_whole(self.port_file, self.url.rpartition(":")[2])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C, and give the exit code.
+
+    Args:
+        arguments: What follows `python -m service`; by default this process's own.
+    """
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    if options.until_stdin_ends:
+        threading.Thread(target=_watch_stdin, daemon=True).start()
+    try:
+        settings = Settings.from_environment(os.environ)
+        model = _load(options)
+        listener = _listen(options.host, options.port)
+    except (BadSettings, ModelCorrupt, NoModel, OSError) as error:
+        print(f"the scoring service does not start: {error}", file=sys.stderr)  # noqa: T201
+        return REFUSED
+    identity = model.identity
+    print(f"serving {identity['name']}, version {identity['version'] or 'unknown'}, digest {identity['digest']}")  # noqa: T201
+    gc.freeze()  # what is loaded now stays: the collector need not look at it between requests
+    config = uvicorn.Config(
+        create_app(model, settings),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.graceful_seconds,
+    )
+    try:
+        AnnouncedServer(config, _url(options.host, listener), options.port_file).run([listener])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m service", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, metavar="DIR", help="model folder to serve")
+    source.add_argument("--endpoint", type=Path, metavar="DIR", help="endpoint folder whose live slot to serve")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--port-file", type=Path, metavar="FILE", help="write the port here once requests are answered")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input is closed")
+    return parser
+
+
+def _load(options: argparse.Namespace) -> ServedModel:
+    return from_folder(options.model) if options.model else from_endpoint(options.endpoint)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the port. The protocol is named, or asyncio would leave Nagle's algorithm on, and each answer wait 40 ms."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise OSError(f"{host} port {port}: {error}; try another with --port, 0 for a free one") from error
+    return listener
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def _write_whole(path: Path, content: str) -> None:
+    """Write a file that its reader sees either not at all or whole."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(content)
+    Path(file.name).replace(path)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """Leave with 0. The server takes over the signal while it runs, and hands it back here after it has drained."""
+    sys.exit(0)
+
+
+def _watch_stdin() -> None:
+    """Stop the process when whoever holds the other end of its standard input is gone, even by SIGKILL."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""Models and a registry that the tests of this room share."""
+
+from pathlib import Path
+
+import pytest
+
+from ..fixtures_model import make_model, model_dir  # noqa: F401 - fixtures
+
+
+@pytest.fixture(scope="session")
+def registry_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give a registry's folder. Tables take seconds to create: tests share it, each with a model name of its own."""
+    return str(tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture
+def endpoint_store(tmp_path: Path) -> Path:
+    """Give a folder for endpoints."""
+    return tmp_path / "endpoints"
