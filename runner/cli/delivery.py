@@ -1,0 +1,139 @@
+"""`trey models` and `trey serve`: what is registered, and answers from what is live."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli import options
+from runner.errors import BadRequest
+
+if TYPE_CHECKING:
+    from delivery.registry import ModelVersion
+
+SHORT = 12  # characters of a digest in a table
+HEADINGS = ("MODEL", "VERSION", "DIGEST", "CHAMPION OF", "REGISTERED (UTC)", "FIGURES")
+
+
+@click.command()
+@click.option("--registry-store", metavar="DIR|URI", help="Registry to list; without it, registry/ of the project.")
+@options.PIPELINE
+@options.JSON
+def models(registry_store: str | None, pipeline: Path | None, as_json: bool) -> None:
+    """List the registered models: version, digest, champion marks, figures.
+
+    \b
+    Examples:
+      trey models
+      trey models --registry-store runs/interactive/registry --json
+    """
+    from delivery import registry
+    from delivery.errors import DeliveryError
+
+    store = registry_store or str(_project(pipeline) / "registry")
+    try:
+        versions = registry.list_versions(store)
+    except DeliveryError as error:
+        raise BadRequest(str(error), next_step="trey models --registry-store DIR") from error
+    if as_json:
+        click.echo(json.dumps([_as_json(version) for version in versions], indent=1, ensure_ascii=False))
+    elif versions:
+        click.echo(_table(versions))
+    else:
+        click.echo(f"no model is registered in {store}\nnext: trey run")
+
+
+@click.command()
+@click.option("--env", "environment", required=True, metavar="ENV", help="Environment whose live model answers.")
+@click.option("--model", "model_name", metavar="NAME", help="Model to serve, where the environment has several.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
+@click.option(
+    "--endpoint-store",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the endpoints; without it, endpoints/ of the project.",
+)
+@options.PIPELINE
+def serve(  # noqa: PLR0913, PLR0917 - one for each option
+    environment: str, model_name: str | None, host: str, port: int, endpoint_store: Path | None, pipeline: Path | None
+) -> None:
+    """Serve the model that is live in an environment, until Ctrl-C.
+
+    Says where it listens and what to ask it. A model that is released later is not picked up: start again.
+
+    \b
+    Examples:
+      trey serve --env staging
+      trey serve --env staging --model connected-car --port 0
+    """
+    from service.__main__ import main
+
+    store = endpoint_store or _project(pipeline) / "endpoints"
+    folder = store / _served_model(store, environment, model_name) / environment
+    sys.exit(main(["--endpoint", str(folder), "--host", host, "--port", str(port)]))
+
+
+def _project(pipeline: Path | None) -> Path:
+    """Give the project's folder: the one that holds the folder of pipeline.yaml."""
+    from runner.pipeline import locate
+
+    return locate(pipeline, Path.cwd()).parent.parent
+
+
+def _served_model(store: Path, environment: str, model_name: str | None) -> str:
+    """Give the model that shall answer; without a name, the only one that is live in the environment."""
+    from delivery.endpoint import live_models
+    from delivery.errors import DeliveryError
+
+    try:
+        found = live_models(store, environment)
+    except DeliveryError as error:
+        raise BadRequest(str(error), next_step="trey run --from deploy") from error
+    if model_name in found:
+        return model_name
+    if model_name is None and len(found) == 1:
+        return found[0]
+    if not found:
+        raise BadRequest(f"no model is live in {environment}, says {store}", next_step="trey run")
+    fault = (
+        f"{model_name} is not live in {environment}" if model_name else f"{len(found)} models are live in {environment}"
+    )
+    raise BadRequest(
+        f"{fault}; live are {', '.join(found)}", next_step=f"trey serve --env {environment} --model {found[0]}"
+    )
+
+
+def _as_json(version: "ModelVersion") -> dict[str, object]:
+    return {
+        "name": version.name,
+        "version": version.version,
+        "digest": version.digest,
+        "champion_of": list(version.champion_of),
+        "registered_at": version.created_at.isoformat(timespec="seconds") if version.created_at else None,
+        "metrics": dict(sorted(version.metrics.items())),
+        "tags": dict(sorted(version.tags.items())),
+    }
+
+
+def _table(versions: Sequence["ModelVersion"]) -> str:
+    rows = [HEADINGS, *(_row(version) for version in versions)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _row(version: "ModelVersion") -> tuple[str, ...]:
+    registered = version.created_at.strftime("%Y-%m-%d %H:%M") if version.created_at else ""
+    ends = ("_low", "_high")
+    figures = (f"{name} {value:.4f}" for name, value in sorted(version.metrics.items()) if not name.endswith(ends))
+    return (
+        version.name,
+        str(version.version),
+        version.digest[:SHORT],
+        ", ".join(version.champion_of) or "-",
+        registered,
+        ", ".join(figures),
+    )

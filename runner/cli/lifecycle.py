@@ -1,0 +1,159 @@
+"""The commands that run phases: run, plan, phase."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.cli import options
+
+if TYPE_CHECKING:
+    from runner.planning import PlannedPhase, Request
+    from runner.record import Record
+
+
+@click.command()
+@options.request
+@click.option("--run-id", metavar="ID", help="Name of the run; without it, one is made from the time.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for each phase.")
+@click.option("--fail-on-stop", is_flag=True, help="End with 3 where a gate stops the run.")
+@click.pass_context
+def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) -> None:
+    """Execute the lifecycle; what is unchanged is skipped.
+
+    Ends with 0 when all phases ended as planned (a gate that stops a run is planned), 1 when a phase failed, 2 when
+    the request was wrong and nothing started, 3 with --fail-on-stop, 4 when a kernel died, 5 at a time-out, 130 when
+    interrupted.
+
+    \b
+    Examples:
+      trey run
+      trey run --params params/ci.yaml --set train.epochs=8
+      trey run --from evaluate --set evaluate.threshold=0.6
+    """
+    from runner import lifecycle, record
+    from runner.progress import Progress
+
+    request = _request(asked)
+    with Progress.choose(sys.stderr) as progress:
+        run_dir, found = lifecycle.run(request, progress)
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(run_dir, found))
+    ctx.exit(record.exit_code(found, fail_on_stop=fail_on_stop))
+
+
+@click.command()
+@options.request
+def plan(as_json: bool, **asked: Any) -> None:
+    """Show phases, edges, gates, and what would run and why.
+
+    Starts nothing and writes nothing.
+
+    \b
+    Examples:
+      trey plan
+      trey plan --params params/ci.yaml --set train.epochs=8
+    """
+    from runner import planning
+
+    phases = planning.plan(_request(asked))
+    click.echo(json.dumps(_plan_json(phases), indent=1, ensure_ascii=False) if as_json else _plan_text(phases))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--in", "folders", multiple=True, metavar="PHASE_DIR=PATH", help="The output of a phase that it reads.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Where it writes.")
+@options.values
+@click.option("--engine", default="local", show_default=True, metavar="NAME", help="Where the phase runs.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for the phase.")
+@click.option("--fail-on-stop", is_flag=True, help="End with 3 where a gate stops the phase.")
+@options.PIPELINE
+@options.JSON
+@click.pass_context
+def phase(ctx: click.Context, /, name: str, as_json: bool, fail_on_stop: bool, **asked: Any) -> None:
+    """Execute one phase with given folders.
+
+    What it did is written to the sub-folder `_phase` of the output: phase.json, notebook.ipynb, notebook.html. The
+    gates of a guarded phase are judged from what stands beside the given folders; missing evidence fails.
+
+    \b
+    Example:
+      trey phase train --in prepare_dir=out/prepare --out out/train --set train.epochs=2
+    """
+    from runner import single
+    from runner.progress import Progress
+
+    asked["files"], asked["sets"] = tuple(asked["files"]), tuple(asked["sets"])
+    with Progress.choose(sys.stderr) as progress:
+        found = single.run(single.Request(name, cwd=Path.cwd(), **asked), progress)
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else single.summary(found))
+    ctx.exit(single.exit_code(found, fail_on_stop=fail_on_stop))
+
+
+def _request(asked: dict[str, Any]) -> "Request":
+    from runner.pipeline import locate
+    from runner.planning import Request
+
+    cwd = Path.cwd()
+    pipeline = locate(asked.pop("pipeline"), cwd)
+    return Request(pipeline=pipeline, cwd=cwd, command=shlex.join(["trey", *sys.argv[1:]]), **asked)
+
+
+def _summary(run_dir: Path, found: "Record") -> str:
+    decision = found["decision"] or {"verdict": "incomplete", "reason": ""}
+    report = _near(run_dir / "report.html")
+    lines = [f"{decision['verdict']}: {decision['reason']}", f"report: {report}"]
+    return "\n".join([*lines, f"next: {_next_step(found)}"])
+
+
+def _next_step(found: "Record") -> str:
+    run_id = found["run_id"]
+    if found["status"] == "succeeded":
+        return "trey models" if found["decision"] and found["decision"]["verdict"] == "release" else "trey run"
+    return f"trey show {run_id}"
+
+
+def _near(path: Path) -> str:
+    """Name a path from here where that is shorter."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _plan_json(phases: "list[PlannedPhase]") -> dict[str, Any]:
+    return {
+        "phases": [
+            {
+                "name": phase.name,
+                "status": phase.status,
+                "runs": phase.status == "run",
+                "why": phase.why,
+                "after": list(phase.after),
+                "gates": phase.gates,
+                "params": phase.params,
+            }
+            for phase in phases
+        ]
+    }
+
+
+def _plan_text(phases: "list[PlannedPhase]") -> str:
+    width = max(len(phase.name) for phase in phases)
+    said = {"run": "runs", "cached": "cached", "skipped": "skipped"}
+    lines = []
+    for phase in phases:
+        lines.append(f"{phase.name:{width}}  {said[phase.status]:7}  {phase.why}")
+        indent = " " * (width + 2)
+        if phase.after:
+            lines.append(f"{indent}reads {', '.join(phase.after)}")
+        lines += [f"{indent}gate {_gate_text(gate)}" for gate in phase.gates]
+    return "\n".join(lines)
+
+
+def _gate_text(gate: dict[str, Any]) -> str:
+    if gate["scrap"] is None:
+        return f"{gate['verdict']}: {gate['reason']}"
+    kind, bound = next(iter(gate["rule"].items()))
+    verdict = f": {gate['verdict']}, {gate['reason']}" if "verdict" in gate else ""
+    return f"{gate['scrap']} {kind} {bound}{verdict}"

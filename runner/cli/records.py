@@ -1,0 +1,117 @@
+"""trey runs, trey show, trey report: what was recorded."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner import record
+from runner.cli import options
+from runner.record import Record
+
+RUN = click.argument("name", metavar="RUN")
+
+
+@click.command()
+@options.RUNS
+@options.PIPELINE
+@options.JSON
+def runs(runs: Path | None, pipeline: Path | None, as_json: bool) -> None:
+    """List the runs, newest first.
+
+    \b
+    Examples:
+      trey runs
+      trey runs --json
+    """
+    found = list(record.history(options.runs_folder(pipeline, runs)))
+    if as_json:
+        click.echo(json.dumps([_line(entry) for _, entry in found], indent=1, ensure_ascii=False))
+    elif found:
+        click.echo(_table([_line(entry) for _, entry in found]))
+    else:
+        click.echo("no runs yet\nnext: trey run")
+
+
+@click.command()
+@RUN
+@options.RUNS
+@options.PIPELINE
+@options.JSON
+def show(name: str, runs: Path | None, pipeline: Path | None, as_json: bool) -> None:
+    """Show what a run did and what came of it.
+
+    RUN is a run's id, the beginning of one, or last.
+
+    \b
+    Examples:
+      trey show last
+      trey show 20261123-101500 --json
+    """
+    run_dir = record.find(options.runs_folder(pipeline, runs), name)
+    found = record.load(run_dir)
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(found, run_dir))
+
+
+@click.command()
+@RUN
+@options.RUNS
+@options.PIPELINE
+def report(name: str, runs: Path | None, pipeline: Path | None) -> None:
+    """Write a run's report again and say where it is.
+
+    RUN is a run's id, the beginning of one, or last.
+
+    \b
+    Example:
+      trey report last
+    """
+    from runner.report import write_report
+
+    click.echo(write_report(record.find(options.runs_folder(pipeline, runs), name)))
+
+
+def _line(found: Record) -> dict[str, Any]:
+    statuses = [entry["status"] for entry in found["phases"].values()]
+    return {
+        "run_id": found["run_id"],
+        "status": found["status"],
+        "created_at": found["created_at"],
+        "seconds": found["seconds"],
+        "ran": statuses.count("succeeded") + statuses.count("failed"),
+        "reused": statuses.count("cached"),
+        "verdict": found["decision"]["verdict"] if found["decision"] else None,
+        "reason": found["decision"]["reason"] if found["decision"] else None,
+    }
+
+
+def _table(lines: list[dict[str, Any]]) -> str:
+    rows = [["run", "status", "seconds", "ran", "reused", "why"]]
+    for line in lines:
+        seconds = "" if line["seconds"] is None else f"{line['seconds']:.1f}"
+        rows.append(
+            [line["run_id"], line["status"], seconds, str(line["ran"]), str(line["reused"]), line["reason"] or ""]
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]]).rstrip()
+        for row in rows
+    )
+
+
+def _summary(found: Record, run_dir: Path) -> str:
+    from runner.report import shown
+
+    decision = found["decision"] or {"verdict": "running", "reason": "the run has not ended"}
+    lines = [f"{found['run_id']}  {decision['verdict']}: {decision['reason']}", ""]
+    for phase, entry in found["phases"].items():
+        seconds = "" if entry["seconds"] is None else f"{entry['seconds']:7.1f} s"
+        lines.append(f"{phase:<12}{entry['status']:<11}{seconds:>9}  {entry['message'] or entry['why']}")
+    for gate in found["gates"]:
+        lines.append(f"gate of {gate['phase']}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}")
+    for phase, entry in found["phases"].items():
+        if entry["scraps"]:
+            lines += ["", phase]
+            lines += [f"  {name:<28}{shown(scrap['value'])}" for name, scrap in entry["scraps"].items()]
+    return "\n".join([*lines, "", f"report: {run_dir / record.REPORT}"])

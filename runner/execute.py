@@ -1,0 +1,366 @@
+"""Executes one notebook with papermill, and says truthfully what happened to each of its cells.
+
+papermill marks every cell completed when the kernel dies, and writes the notebook twice per cell. Its engine here keeps
+its conventions (tags, injected cell, metadata) with three differences: cells that never ran stay pending, saves are
+atomic and seldom, and the kernel is this very interpreter, reached over sockets in a short temporary folder.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from runner.record import Cause, CellFailure, write_atomic
+
+ENGINE = "trey"
+BAD_INPUT = "BadInput"
+_SAVE_EVERY = 2.0  # seconds, at least
+_SAVE_SHARE = 0.05  # of the time, at most, goes into saving
+_SOCKET_PATH = 80  # characters; a longer path of a socket is refused by the system
+_START = 120  # seconds for a kernel to answer
+_TAIL = 12  # lines of a traceback that the record keeps
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+_log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())  # what nbclient says there is said by the outcome
+
+
+@dataclass(frozen=True)
+class CellEvent:
+    """A cell began or ended.
+
+    Attributes:
+        kind: "started" or "ended".
+        cell: Its index in the executed notebook.
+        number: Which code cell it is, from 1.
+        total: How many code cells there are.
+        first_line: The first line of its source.
+        seconds: How long it took; None when it starts.
+        status: papermill's word: running, completed or failed.
+    """
+
+    kind: str
+    cell: int
+    number: int
+    total: int
+    first_line: str
+    seconds: float | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a notebook ended. Without a cause it succeeded."""
+
+    cause: Cause | None = None
+    message: str | None = None
+    error: CellFailure | None = None
+
+
+def execute(
+    notebook: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    *,
+    timeout: float | None = None,
+    on_cell: Callable[[CellEvent], None] = lambda _: None,
+) -> Outcome:
+    """Execute a notebook in its own folder and write what came of it, also where it fails.
+
+    SIGINT and SIGTERM end the kernel and give an outcome with the cause "interrupted".
+
+    Args:
+        notebook: The notebook; the kernel works in its folder.
+        output: Where the executed notebook is written, atomically.
+        parameters: What the injected cell sets.
+        timeout: Seconds for all cells together.
+        on_cell: Is told when a code cell starts and ends.
+    """
+    document = load_notebook_node(str(notebook))
+    if parameters:
+        document = parameterize_notebook(
+            document, dict(parameters), kernel_name="python3", language="python", engine_name=ENGINE
+        )
+    document.metadata.papermill.update(input_path=notebook.name, output_path=output.name)
+    outcomes: list[Outcome] = []
+    papermill_engines.execute_notebook_with_engine(
+        ENGINE,
+        document,
+        kernel_name="python3",
+        output_path=str(output),
+        cwd=notebook.parent,
+        timeout=timeout,
+        on_cell=on_cell,
+        outcomes=outcomes,
+    )
+    return outcomes[0]
+
+
+class Engine(NBClientEngine):
+    """papermill's engine of the name "trey"."""
+
+    @classmethod
+    def execute_notebook(  # type: ignore[override]  # noqa: PLR0913, PLR0917  # papermill's shape, our arguments
+        cls,
+        nb: NotebookNode,
+        kernel_name: str,
+        output_path: str,
+        cwd: Path,
+        timeout: float | None,
+        on_cell: Callable[[CellEvent], None],
+        outcomes: list[Outcome],
+    ) -> NotebookNode:
+        """Execute the notebook and append its outcome to `outcomes`."""
+        manager = _Manager(nb, Path(output_path), on_cell)
+        try:
+            manager.notebook_start()
+            outcomes.append(cls.execute_managed_notebook(manager, kernel_name, cwd=cwd, timeout=timeout))
+            manager.notebook_complete()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            outcomes[:] = [Outcome("disk-full", f"the disk is full: {error}")]
+        return nb
+
+    @classmethod
+    def execute_managed_notebook(  # type: ignore[override]
+        cls, nb_man: "_Manager", kernel_name: str, cwd: Path, timeout: float | None
+    ) -> Outcome:
+        """Run all cells in a fresh kernel, which is gone when this returns."""
+        with _socket_folder() as folder, (folder / "stderr").open("w+b") as stderr:
+            kernel = _OwnKernel(
+                kernel_name=kernel_name,
+                transport="ipc",
+                ip=str(folder / "k"),
+                connection_file=str(folder / "kernel.json"),
+            )
+            client = _Client(nb_man, km=kernel, deadline=timeout, log=_log, startup_timeout=_START, iopub_timeout=60)
+            return asyncio.run(client.outcome(cwd, stderr))
+
+
+papermill_engines.register(ENGINE, Engine)
+
+
+class _OwnKernel(AsyncKernelManager):
+    """A kernel of this interpreter, whatever kernelspecs are installed."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+class _Manager(NotebookExecutionManager):
+    """papermill's bookkeeping, with atomic saves that take a small share of the time and true marks at the end."""
+
+    def __init__(self, nb: NotebookNode, path: Path, on_cell: Callable[[CellEvent], None]):
+        super().__init__(nb, progress_bar=False)
+        self.path = path
+        self.on_cell = on_cell
+        code = [index for index, cell in enumerate(nb.cells) if cell.cell_type == "code"]
+        self.numbers = {index: number for number, index in enumerate(code, start=1)}
+        self._next_save = 0.0
+
+    def save(self, **_: Any) -> None:
+        """Save, unless that was done a moment ago."""
+        if time.monotonic() >= self._next_save:
+            self._write(durable=False)
+
+    def autosave_cell(self) -> None:
+        """Save in the middle of a cell, so that a reader sees its output grow."""
+        self.save()
+
+    def cell_start(self, cell: NotebookNode, cell_index: int = 0, **kwargs: Any) -> None:
+        """Mark and tell that a cell runs."""
+        super().cell_start(cell, cell_index, **kwargs)
+        self._tell("started", cell, cell_index)
+
+    def cell_complete(self, cell: NotebookNode, cell_index: int = 0, **kwargs: Any) -> None:
+        """Mark and tell that a cell ended."""
+        super().cell_complete(cell, cell_index, **kwargs)
+        self._tell("ended", cell, cell_index)
+
+    def notebook_complete(self, **_: Any) -> None:
+        """Finish the metadata and save; a cell that never ran stays pending."""
+        self.end_time = self.now()
+        meta = self.nb.metadata.papermill
+        meta["end_time"] = self.end_time.isoformat()
+        meta["duration"] = (self.end_time - self.start_time).total_seconds()
+        self._write(durable=True)
+
+    def _tell(self, kind: str, cell: NotebookNode, index: int) -> None:
+        if number := self.numbers.get(index):
+            line = next((line for line in cell.source.splitlines() if line.strip()), "")
+            meta = cell.metadata.papermill
+            seconds = meta.duration if kind == "ended" else None
+            self.on_cell(CellEvent(kind, index, number, len(self.numbers), line.strip(), seconds, meta.status))
+
+    def _write(self, *, durable: bool) -> None:
+        started = time.monotonic()
+        write_atomic(self.path, nbformat.v4.writes(self.nb).encode(), durable=durable)
+        took = time.monotonic() - started
+        self._next_save = started + max(_SAVE_EVERY, took / _SAVE_SHARE)
+
+
+class _Client(PapermillNotebookClient):
+    """Runs the cells one after the other until one fails, the kernel dies, time is up or a signal arrives."""
+
+    def __init__(self, nb_man: _Manager, deadline: float | None, **kwargs: Any):
+        super().__init__(nb_man, **kwargs)
+        self.seconds = deadline
+        self.cell: int | None = None
+        self.interrupted = False
+
+    async def outcome(self, cwd: Path, stderr: Any) -> Outcome:
+        """Start the kernel, run the cells, and end the kernel, whatever happens in between."""
+        self.reset_execution_trackers()
+        with self._signals():
+            try:
+                await self.async_start_new_kernel(cwd=str(cwd), stdout=stderr, stderr=stderr)
+                await self.async_start_new_kernel_client()
+                await self._run_cells()
+            except CellExecutionError as error:
+                return self._cell_error(error)
+            except CellTimeoutError:
+                return self._stopped("timeout", f"time was up after {self.seconds:g} s{self._where()}")
+            except (DeadKernelError, asyncio.CancelledError, RuntimeError) as error:
+                if self.interrupted:
+                    return self._stopped("interrupted", f"a signal ended it{self._where()}")
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                return self._stopped("kernel-died", self._obituary(error, stderr))
+            finally:
+                await self._end_kernel()
+        return Outcome()
+
+    async def _run_cells(self) -> None:
+        reply = await self.async_wait_for_reply(self.kc.kernel_info())
+        if reply:
+            self.nb.metadata["language_info"] = reply["content"]["language_info"]
+        if self.seconds is not None:
+            end = time.monotonic() + self.seconds
+            self.timeout_func = lambda _: max(0.01, end - time.monotonic())
+        for index, cell in enumerate(self.nb.cells):
+            self.cell = index
+            self.nb_man.cell_start(cell, index)
+            try:
+                await self.async_execute_cell(cell, index)
+            except BaseException:
+                self.nb_man.cell_exception(cell, index)
+                raise
+            finally:
+                self.nb_man.cell_complete(cell, index)
+        self.cell = None
+        self.set_widgets_metadata()
+
+    async def _end_kernel(self) -> None:
+        """End the kernel, and what it started and left in its session."""
+        if self.km is None:
+            return
+        process = self.km.provisioner.pid if self.km.provisioner else None
+        await self._async_cleanup_kernel()
+        if process:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM cancel the run, not tear it apart; afterwards they do what they did before."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def cancel() -> None:
+            if not self.interrupted and task:
+                self.interrupted = True
+                task.cancel()
+
+        try:
+            for number in before:
+                loop.add_signal_handler(number, cancel)
+        except (RuntimeError, ValueError):  # not the main thread: signals do not arrive here
+            before = {}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                loop.remove_signal_handler(number)
+                signal.signal(number, handler)
+
+    def _stopped(self, cause: Cause, message: str) -> Outcome:
+        self.shutdown_kernel = "immediate"
+        self.nb.metadata.papermill["exception"] = True
+        return Outcome(cause, message)
+
+    def _where(self) -> str:
+        return "" if self.cell is None else f" in cell {self.cell}"
+
+    def _cell_error(self, error: CellExecutionError) -> Outcome:
+        cell = self.cell or 0
+        ename, evalue = error.ename, _plain(error.evalue)
+        raised = [output for output in self.nb.cells[cell].outputs if output.output_type == "error"]
+        lines = _plain("\n".join(raised[-1].traceback) if raised else error.traceback).splitlines()
+        failure: CellFailure = {
+            "cell": cell,
+            "ename": ename,
+            "evalue": evalue,
+            "traceback_tail": "\n".join(lines[-_TAIL:]),
+        }
+        if ename == BAD_INPUT:
+            return Outcome("bad-input", evalue, failure)
+        if ename == "OSError" and evalue.startswith(f"[Errno {errno.ENOSPC}]"):
+            return Outcome("disk-full", f"the disk is full: {evalue}", failure)
+        if ename == "SystemExit":
+            message = f"cell {cell} ended the notebook with sys.exit({evalue}); the cells after it never ran"
+            return Outcome("cell-error", message, failure)
+        return Outcome("cell-error", f"{ename} in cell {cell}: {evalue}".rstrip(": "), failure)
+
+    def _obituary(self, error: BaseException, stderr: Any) -> str:
+        """Say how the kernel ended and what it last wrote."""
+        process = getattr(self.km.provisioner, "process", None) if self.km and self.km.provisioner else None
+        code = process.poll() if process else None
+        if code is not None and code < 0:
+            how = f"the kernel was killed by {signal.Signals(-code).name}"
+            how += " (too little memory is a common reason)" if -code == signal.SIGKILL else ""
+        else:
+            how = "the kernel ended by itself" if isinstance(error, DeadKernelError) else f"no kernel: {error}"
+            how += f" with exit code {code}" if code is not None else ""
+        stderr.seek(0)
+        said = [line for line in stderr.read().decode(errors="replace").splitlines() if line.strip()]
+        return how + self._where() + (f"; it last wrote: {' / '.join(said[-3:])}" if said else "")
+
+
+@contextlib.contextmanager
+def _socket_folder() -> Iterator[Path]:
+    """Give a temporary folder whose path is short enough for sockets."""
+    long = len(tempfile.gettempdir()) > _SOCKET_PATH
+    folder = Path(tempfile.mkdtemp(prefix="trey-", dir="/tmp" if long else None))  # noqa: S108
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plain(text: str) -> str:
+    return _ANSI.sub("", text)

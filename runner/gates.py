@@ -1,0 +1,251 @@
+"""Gates: the rules that must hold before a guarded phase starts, and the judgement of their evidence.
+
+Default-deny: a rule passes only on evidence that is there, once, of the right kind, finite, and from a phase that
+succeeded.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.record import STOPPING, USABLE, GateEntry, PhaseEntry, Verdict
+
+KINDS = ("min", "max", "equals")
+KEYS = ("scrap", *KINDS, "estimate", "n", "why", "when")
+CHAMPION = "champion"
+_NOT_FINITE = {"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", ""}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The scrap of a phase, written `phase.scrap`."""
+
+    phase: str
+    scrap: str
+
+    def __str__(self) -> str:
+        """Give it as it is written in pipeline.yaml."""
+        return f"{self.phase}.{self.scrap}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        phase: The phase it guards.
+        scrap: What is judged: usually the cautious end of an interval.
+        kind: min, max or equals.
+        bound: A literal, or another scrap.
+        estimate: The middle of that interval: where it meets the bound and `scrap` does not, data are too few to tell.
+        n: How many independent observations stand behind the scrap.
+        when: "champion": the rule applies only where a champion exists.
+    """
+
+    phase: str
+    scrap: Reference
+    kind: str
+    bound: float | str | bool | Reference
+    estimate: Reference | None = None
+    n: Reference | None = None
+    why: str | None = None
+    when: str | None = None
+
+    @property
+    def references(self) -> list[Reference]:
+        """All scraps that the rule looks at."""
+        named = [self.scrap, self.bound, self.estimate, self.n]
+        champion = [Reference(self.scrap.phase, CHAMPION)] if self.when else []
+        return [*(entry for entry in named if isinstance(entry, Reference)), *champion]
+
+
+class NoEvidence(Exception):
+    """A scrap cannot be used as evidence; the message is the reason."""
+
+
+def check_bound(kind: str, value: Any) -> None:
+    """Refuse a literal bound that nothing could be compared with.
+
+    Raises:
+        ValueError: It is none for this kind of rule.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if kind == "equals":
+        if not (
+            number or isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() not in _NOT_FINITE)
+        ):
+            raise ValueError(f"is {value!r}; allowed is a finite number, true, false, a text or phase.scrap")
+    elif not number:
+        raise ValueError(f"is {value!r}; allowed is a finite number or phase.scrap")
+
+
+def judge(phase: str, rules: Sequence[Rule], evidence: Mapping[str, PhaseEntry]) -> list[GateEntry]:
+    """Judge the rules of a guarded phase.
+
+    Args:
+        phase: The guarded phase.
+        rules: Its rules; none at all is a failure.
+        evidence: The entries of the phases that ran before, as the record holds them.
+    """
+    if not rules:
+        reason = "no rules: a guarded phase without a rule is refused, not passed"
+        return [
+            {
+                "phase": phase,
+                "scrap": None,
+                "rule": {},
+                "value": None,
+                "bound": None,
+                "verdict": "fail",
+                "reason": reason,
+            }
+        ]
+    return [_judged(rule, evidence) for rule in rules]
+
+
+def stops(gates: Sequence[GateEntry]) -> bool:
+    """Tell whether these judgements keep the guarded phase from starting."""
+    return any(gate["verdict"] in STOPPING for gate in gates)
+
+
+def scrap_value(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> Any:
+    """Give the value of a scrap that can be relied on to be the phase's result.
+
+    Raises:
+        NoEvidence: Its phase did not succeed, or the scrap is missing, was glued twice or could not be read.
+    """
+    entry = evidence.get(reference.phase)
+    if entry is None:
+        raise NoEvidence(f"{reference} is missing: nothing is known of {reference.phase}")
+    if entry["status"] not in USABLE:
+        raise NoEvidence(f"{reference} does not count: {reference.phase} is {entry['status']}")
+    scrap = entry["scraps"].get(reference.scrap)
+    if scrap is None:
+        raise NoEvidence(f"{reference} is missing: {reference.phase} did not glue it")
+    if fault := scrap.get("fault"):
+        raise NoEvidence(f"{reference} does not count: {fault}")
+    return scrap["value"]
+
+
+def written(bound: float | str | bool | Reference) -> float | str | bool:
+    """Give a bound as pipeline.yaml has it."""
+    return str(bound) if isinstance(bound, Reference) else bound
+
+
+def _judged(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> GateEntry:
+    gate: GateEntry = {
+        "phase": rule.phase,
+        "scrap": str(rule.scrap),
+        "rule": {rule.kind: written(rule.bound)},
+        "value": _seen(rule.scrap, evidence),
+        "bound": _seen(rule.bound, evidence) if isinstance(rule.bound, Reference) else rule.bound,
+        "verdict": "fail",
+        "reason": "",
+    }
+    if rule.estimate:
+        gate["estimate"] = _seen(rule.estimate, evidence)
+    if rule.n:
+        gate["n"] = _seen(rule.n, evidence)
+    if rule.why:
+        gate["why"] = rule.why
+    try:
+        gate["verdict"], gate["reason"] = _verdict(rule, evidence)
+    except NoEvidence as missing:
+        gate["reason"] = str(missing)
+    return gate
+
+
+def _verdict(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> tuple[Verdict, str]:
+    if rule.when == CHAMPION and not _champion(rule, evidence):
+        return "not-applicable", "no champion"
+    if rule.kind == "equals":
+        return _equality(rule, evidence)
+    value = _number(rule.scrap, evidence)
+    bound = _number(rule.bound, evidence) if isinstance(rule.bound, Reference) else _finite(rule.bound, "the bound")
+    n = None if rule.n is None else _count(rule.n, evidence)
+    estimate = None if rule.estimate is None else _number(rule.estimate, evidence)
+    if _meets(rule.kind, value, bound):
+        return "pass", _comparison(rule.kind, value, bound)
+    if estimate is not None and _meets(rule.kind, estimate, bound):
+        told = f"too little data to tell: {_comparison(rule.kind, value, bound)}, "
+        told += f"but the estimate {_comparison(rule.kind, estimate, bound)}"
+        return "inconclusive", told + (f" (n {n:,})" if n is not None else "")
+    return "fail", _comparison(rule.kind, value, bound)
+
+
+def _champion(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> bool:
+    reference = Reference(rule.scrap.phase, CHAMPION)
+    value = scrap_value(reference, evidence)
+    if not isinstance(value, bool):
+        raise NoEvidence(f"{reference} is {value!r}; it must be true or false")
+    return value
+
+
+def _equality(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> tuple[Verdict, str]:
+    value = _comparable(scrap_value(rule.scrap, evidence), rule.scrap)
+    bound = rule.bound
+    if isinstance(bound, Reference):
+        bound = _comparable(scrap_value(bound, evidence), bound)
+    alike = isinstance(value, bool) == isinstance(bound, bool) and isinstance(value, str) == isinstance(bound, str)
+    if alike and value == bound:
+        return "pass", f"{_short(value)} = {_short(bound)}"
+    return "fail", f"{_short(value)} ≠ {_short(bound)}"
+
+
+def _comparable(value: Any, reference: Reference) -> float | str | bool:
+    """Refuse what is no single value, and texts that stand for none: two results that are both NaN are not equal."""
+    if isinstance(value, str) and value.strip().lower() not in _NOT_FINITE:
+        return value
+    return value if isinstance(value, bool) else _finite(value, str(reference))
+
+
+def _number(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> float:
+    return _finite(scrap_value(reference, evidence), str(reference))
+
+
+def _finite(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise NoEvidence(f"{name} is {_short(value)}, which is no number")
+    if not math.isfinite(value):
+        raise NoEvidence(f"{name} is {value}, which is not finite")
+    return value
+
+
+def _count(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> int:
+    value = _number(reference, evidence)
+    if value != int(value) or value < 1:
+        raise NoEvidence(f"{reference} is {value}; it must be a count of at least 1")
+    return int(value)
+
+
+def _meets(kind: str, value: float, bound: float) -> bool:
+    return value >= bound if kind == "min" else value <= bound
+
+
+def _comparison(kind: str, value: float, bound: float) -> str:
+    """Say how two numbers compare, with as many digits as it takes to see the difference."""
+    signs = ("≥", "<") if kind == "min" else ("≤", ">")
+    shown = f"{value:.4g}", f"{bound:.4g}"
+    if shown[0] == shown[1] and value != bound:
+        shown = repr(value), repr(bound)
+    return f"{shown[0]} {signs[0 if _meets(kind, value, bound) else 1]} {shown[1]}"
+
+
+def _short(value: Any) -> str:
+    """Show a digest by its beginning, and anything else so that 1 and the text '1' differ."""
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return f"{value[:12]}…"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    text = value if isinstance(value, str) else repr(value)
+    shown = text if len(text) <= 24 else f"{text[:12]}…"  # noqa: PLR2004
+    return f"'{shown}'" if isinstance(value, str) else shown
+
+
+def _seen(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> Any:
+    """Give what stands in the record under this name, whether or not it counts."""
+    entry = evidence.get(reference.phase)
+    scrap = entry["scraps"].get(reference.scrap) if entry else None
+    return scrap["value"] if scrap else None

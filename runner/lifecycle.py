@@ -1,0 +1,342 @@
+"""Runs the lifecycle: phase after phase in a run folder, gates in between, a record that is true at every moment."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from runner import engines, fingerprint, gates, planning, record
+from runner.engines import Job
+from runner.errors import BadRequest, RunFailed, RunnerError
+from runner.phase import Events, Listener, add_inputs, injected, new_entry, run_job, tell_cells
+from runner.planning import GATES_PATH, Choice, Prepared, Request
+from runner.record import GateEntry, Record, Source
+
+
+class Watcher(Listener, Protocol):
+    """Is told how a run goes on; runner.progress shows it."""
+
+    def phase_started(self, phase: str, why: str) -> None:
+        """A phase starts."""
+
+    def phase_ended(self, phase: str, status: str, seconds: float, message: str | None) -> None:
+        """A phase that ran has ended; the message says why it failed."""
+
+    def phase_skipped(self, phase: str, status: str, why: str) -> None:
+        """A phase does not run: cached or skipped."""
+
+    def gate(self, gate: GateEntry) -> None:
+        """A rule was judged."""
+
+
+def run(request: Request, watcher: Watcher) -> tuple[Path, Record]:
+    """Run what was asked for and give the run folder and its record.
+
+    A phase that fails, a gate that stops and a signal are results: they stand in the record. The report is written in
+    every case.
+
+    Raises:
+        BadRequest: Something is wrong with the request; nothing has started.
+    """
+    prepared = planning.prepare(request)
+    run_dir = _new_folder(prepared)
+    with record.hold(run_dir), _terminable():
+        lifecycle = _Run(prepared, run_dir, watcher)
+        lifecycle.run()
+        return run_dir, lifecycle.record
+
+
+class _Run:
+    """One run, from its first record to its report."""
+
+    def __init__(self, prepared: Prepared, run_dir: Path, watcher: Watcher):
+        self.prepared = prepared
+        self.pipeline = prepared.pipeline
+        self.run_dir = run_dir
+        self.watcher = watcher
+        self.events = Events(run_dir / "events.jsonl")
+        self.started = time.monotonic()
+        self.record = _new_record(prepared, run_dir.name)
+        self.phases = self.record["phases"]
+
+    def run(self) -> None:
+        """Go through the phases, and finish the record whatever happens."""
+        _write_params(self.run_dir, self.prepared)
+        self._save()
+        self.events.write("run-started", run=self.run_dir.name)
+        try:
+            self._go_through()
+        except KeyboardInterrupt:
+            self._end("interrupted", "interrupted", "a signal ended the run")
+        except RunnerError as error:
+            self._end("failed", "internal", "; ".join(error.faults))
+            self._report()
+            raise
+        except Exception as error:
+            self._end("failed", "internal", f"the runner failed: {type(error).__name__}: {error}")
+            self.events.write("runner-failed", traceback=traceback.format_exc())
+            self._report()
+            said = f"the runner failed: {type(error).__name__}: {error}; {self.events.path} has the traceback"
+            raise RunFailed(said, next_step=f"trey show {self.run_dir.name}") from error
+        with _undisturbed():
+            self._report()
+
+    def _go_through(self) -> None:
+        for phase in self.pipeline.order:
+            if self.record["status"] != "running":
+                self._skip(phase, f"{self.record['decision']['reason']}" if self.record["decision"] else "")
+            elif phase not in self.prepared.asked and not self.prepared.is_taken(phase):
+                self._skip(phase, f"after --to {self.prepared.request.last}")
+            elif self._gates_hold(phase):
+                self._phase(phase)
+        if self.record["status"] == "running":
+            self._finish("succeeded", *_success(self.record, self.prepared))
+
+    def _gates_hold(self, phase: str) -> bool:
+        judged = planning.judge(self.prepared, phase, self.phases)
+        self.record["gates"] += judged
+        for gate in judged:
+            self.watcher.gate(gate)
+            self.events.write("gate", **{key: gate[key] for key in ("phase", "scrap", "verdict")})  # type: ignore[literal-required]
+        if not gates.stops(judged):
+            return True
+        self._finish("stopped", "stopped", stop_reason(phase, judged))
+        self._skip(phase, "its gates did not hold")
+        return False
+
+    def _phase(self, phase: str) -> None:
+        entry = self.phases[phase]
+        choice, evidence = self._choice(phase)
+        entry["why"] = choice.why
+        if choice.inputs:
+            add_inputs(entry, choice.inputs)
+        if evidence is not None:
+            folder = self.run_dir / "gates"
+            folder.mkdir(exist_ok=True)
+            record.write_atomic(folder / f"{phase}.json", evidence)
+        if choice.reuse:
+            self._take(phase, choice)
+        else:
+            self._execute(phase, choice)
+
+    def _choice(self, phase: str) -> tuple[Choice, bytes | None]:
+        """Decide whether the phase runs; give its gate file too, where it is guarded."""
+        guarded = phase in self.pipeline.gates
+        evidence = planning.gate_evidence(phase, self.record["gates"]) if guarded else None
+        if self.prepared.is_taken(phase):
+            return self.prepared.taken_choice(phase), evidence
+        outputs = {name: entry["output_sha256"] or "" for name, entry in self.phases.items()}
+        digest = fingerprint.bytes_digest(evidence) if evidence is not None else None
+        return self.prepared.choose(phase, self.prepared.inputs(phase, outputs, digest)), evidence
+
+    def _take(self, phase: str, choice: Choice) -> None:
+        """Bring the results of an earlier run over into this one."""
+        started = time.monotonic()
+        reuse = choice.reuse
+        if reuse is None:
+            raise ValueError(f"there is nothing to take for {phase}")
+        planning.copy_results(reuse, phase, self.run_dir)
+        entry = reuse.entry.copy()
+        entry["status"], entry["why"] = "cached", choice.why
+        entry["cached_from"] = reuse.entry["cached_from"] or reuse.run_id
+        entry["started_at"], entry["seconds"] = record.now(), round(time.monotonic() - started, 3)
+        if choice.inputs:  # the notebook's prose may differ
+            entry["notebook"] = self.phases[phase]["notebook"]
+            entry["params"] = self.phases[phase]["params"]
+        self.phases[phase] = entry
+        self._save()
+        self.events.write("phase-cached", phase=phase, cached_from=entry["cached_from"])
+        self.watcher.phase_skipped(phase, "cached", choice.why)
+
+    def _execute(self, phase: str, choice: Choice) -> None:
+        entry, request = self.phases[phase], self.prepared.request
+        job = self._job(phase)
+        entry["status"], entry["started_at"] = "running", record.now()
+        self._save()
+        self.events.write("phase-started", phase=phase, why=choice.why)
+        self.watcher.phase_started(phase, choice.why)
+        engine = engines.choose(request.engine)
+        on_cell = tell_cells(phase, self.events, self.watcher)
+        run_job(engine, job, entry, self.pipeline.scraps.get(phase, {}), on_cell)
+        self._save()
+        self.events.write("phase-ended", phase=phase, status=entry["status"], cause=entry["cause"])
+        self.watcher.phase_ended(phase, entry["status"], entry["seconds"] or 0.0, entry["message"])
+        render(job.executed)
+        if entry["cause"] == "interrupted":
+            raise KeyboardInterrupt
+        if entry["status"] == "failed":
+            self._finish("failed", "failed", f"{phase} failed: {entry['message']}")
+
+    def _job(self, phase: str) -> Job:
+        output = self.run_dir / phase
+        output.mkdir()
+        reserved = {"output_dir": str(output), "run_id": self.run_dir.name}
+        if phase in self.pipeline.gates:
+            reserved[GATES_PATH] = str(self.run_dir / "gates" / f"{phase}.json")
+        folders = {name: self.run_dir / name for name in self.pipeline.edges[phase]}
+        notebook = self.pipeline.notebooks[phase]
+        values = injected(notebook, self.prepared.params[phase], folders, reserved)
+        executed = self.run_dir / "notebooks" / f"{phase}.ipynb"
+        return Job(phase, notebook.path, values, output, executed, self.prepared.request.timeout)
+
+    def _skip(self, phase: str, why: str) -> None:
+        self.phases[phase]["status"], self.phases[phase]["why"] = "skipped", why
+        self.watcher.phase_skipped(phase, "skipped", why)
+
+    def _end(self, status: record.RunStatus, cause: record.Cause, reason: str) -> None:
+        """Leave no phase pending or running in a record that is about to be final."""
+        at_work = next((phase for phase in self.phases if self.phases[phase]["status"] in ("running", "failed")), None)
+        reason += f", in {at_work}" if at_work else ""
+        for phase, entry in self.phases.items():
+            if entry["status"] == "running":
+                entry["status"], entry["cause"], entry["message"] = "failed", cause, reason
+            elif entry["status"] == "pending":
+                self._skip(phase, reason)
+        self._finish(status, "interrupted" if status == "interrupted" else "failed", reason)
+
+    def _finish(self, status: record.RunStatus, verdict: Any, reason: str) -> None:
+        self.record["status"] = status
+        self.record["decision"] = {"verdict": verdict, "reason": reason}
+        self._save()
+
+    def _save(self) -> None:
+        record.save(self.run_dir, self.record)
+
+    def _report(self) -> None:
+        from runner.report import write_report
+
+        self.record["finished_at"] = record.now()
+        self.record["seconds"] = round(time.monotonic() - self.started, 3)
+        self._save()
+        self.events.write("run-ended", status=self.record["status"])
+        write_report(self.run_dir)
+
+
+def stop_reason(phase: str, judged: list[GateEntry]) -> str:
+    """Say in one sentence which rule keeps a phase from starting."""
+    failing = [gate for gate in judged if gate["verdict"] in record.STOPPING]
+    first = failing[0]
+    what = f"{first['scrap']}: {first['reason']}" if first["scrap"] else first["reason"]
+    more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
+    return f"the gates of {phase} stopped the run: {what}{more}"
+
+
+def _success(found: Record, prepared: Prepared) -> tuple[str, str]:
+    """Say what a run comes to whose phases all ended well."""
+    if prepared.request.last and prepared.request.last != prepared.pipeline.order[-1]:
+        return "incomplete", f"it ended after {prepared.request.last}, as asked (--to {prepared.request.last})"
+    judged = [gate for gate in found["gates"] if gate["verdict"] != "not-applicable"]
+    aside = len(found["gates"]) - len(judged)
+    if not judged:
+        return "incomplete", f"all {len(found['phases'])} phases succeeded, but no gate judged them"
+    reason = f"{len(judged)} of {len(judged)} gates passed"
+    return "release", reason + (f"; {aside} not applicable: no champion" if aside else "")
+
+
+def _new_folder(prepared: Prepared) -> Path:
+    run_dir = prepared.runs / (prepared.request.run_id or record.new_run_id())
+    try:
+        run_dir.mkdir(parents=True)
+    except FileExistsError:
+        if record.is_held(run_dir):
+            raise BadRequest(f"another runner is at work in {run_dir}", next_step=f"trey show {run_dir.name}") from None
+        raise BadRequest(
+            f"there is a run {run_dir.name} already", next_step=f"trey show {run_dir.name}, or choose another --run-id"
+        ) from None
+    (run_dir / "notebooks").mkdir()
+    return run_dir
+
+
+def _new_record(prepared: Prepared, run_id: str) -> Record:
+    pipeline = prepared.pipeline
+    return {
+        "schema": record.SCHEMA,
+        "run_id": run_id,
+        "status": "running",
+        "engine": prepared.request.engine,
+        "created_at": record.now(),
+        "finished_at": None,
+        "seconds": None,
+        "command": prepared.request.command,
+        "runner": {"pid": os.getpid(), "started_at": record.now()},
+        "source": _source(pipeline.root, prepared.lock),
+        "params_sha256": fingerprint.digest_of(prepared.params),
+        "pipeline": {
+            "phases": list(pipeline.order),
+            "edges": {phase: list(names) for phase, names in pipeline.edges.items()},
+            "scraps": {phase: dict(words) for phase, words in pipeline.scraps.items()},
+        },
+        "model": None,
+        "phases": {phase: new_entry(pipeline, phase, prepared.params[phase]) for phase in pipeline.order},
+        "gates": [],
+        "decision": None,
+    }
+
+
+def _source(root: Path, lock: str | None) -> Source:
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--", ".") if commit else None
+    return {"commit": commit or None, "dirty": None if changes is None else bool(changes), "lock_sha256": lock}
+
+
+def _git(root: Path, *words: str) -> str | None:
+    """Ask git; None where there is none, or no repository."""
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _write_params(run_dir: Path, prepared: Prepared) -> None:
+    text = yaml.safe_dump(prepared.params, sort_keys=False, allow_unicode=True)
+    record.write_atomic(run_dir / "params.yaml", text.encode())
+
+
+def render(executed: Path) -> None:
+    """Write the HTML of an executed notebook beside it."""
+    from runner.render import notebook_html
+
+    notebook_html(executed, executed.with_suffix(".html"))
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep signals away while the record is finished: it takes a moment, and half of it helps nobody."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,171 @@
+"""Reads a notebook as it stands on disk, and the parameters its `parameters` cell declares. Nothing is executed.
+
+    rows: int = 2_000  # descriptions to generate
+
+declares one. Only such lines may stand in the cell: a name, a type (or none: then the default decides), a literal.
+"""
+
+import ast
+import io
+import json
+import tokenize
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from runner import annotations
+from runner.errors import BadRequest
+
+TAG = "parameters"
+REQUIRED: Any = type("Required", (), {"__repr__": lambda _: "REQUIRED"})()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared parameter.
+
+    Attributes:
+        type: The annotation as written, or the type of the default.
+        default: The literal, or REQUIRED where there is none.
+        help: The trailing comment.
+        line: Its line in the cell, from 1.
+    """
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: "code", "markdown" or "raw"."""
+
+    kind: str
+    source: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook and what it declares."""
+
+    path: Path
+    content: bytes = field(repr=False)
+    cells: tuple[Cell, ...] = field(repr=False)
+
+    @property
+    def phase(self) -> str:
+        """The phase is named after the file."""
+        return self.path.stem
+
+    @property
+    def code(self) -> tuple[Cell, ...]:
+        """The code cells, in order."""
+        return tuple(cell for cell in self.cells if cell.kind == "code")
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """What the `parameters` cell declares, by name and in order. Without such a cell: nothing.
+
+        Raises:
+            BadRequest: The cell holds something else than declarations; every fault is listed.
+        """
+        tagged = [cell for cell in self.code if TAG in cell.tags]
+        if len(tagged) > 1:
+            raise self._fault(f"{len(tagged)} cells are tagged `{TAG}`; one was expected")
+        if not tagged:
+            return {}
+        declared, faults = declarations(tagged[0].source)
+        if faults:
+            raise self._fault(*faults)
+        return {parameter.name: parameter for parameter in declared}
+
+    def _fault(self, *faults: str) -> BadRequest:
+        step = f"open {self.path} and mend its `{TAG}` cell"
+        return BadRequest(*(f"{self.path.name}: {fault}" for fault in faults), next_step=step)
+
+
+def read(path: Path) -> Notebook:
+    """Read a notebook of format 4.
+
+    Raises:
+        BadRequest: The file is absent or no such notebook.
+    """
+    try:
+        content = path.read_bytes()
+        document = json.loads(content)
+        if document["nbformat"] != 4:  # noqa: PLR2004
+            raise ValueError(f"its format is {document['nbformat']}")
+        cells = tuple(_cell(cell) for cell in document["cells"])
+    except OSError as error:
+        raise BadRequest(f"{path}: {error.strerror}", next_step="trey plan") from None
+    except (ValueError, KeyError, TypeError) as error:
+        step = f"open {path} in JupyterLab and save it again"
+        raise BadRequest(f"{path} is no notebook of format 4: {error!r}", next_step=step) from None
+    return Notebook(path, content, cells)
+
+
+def declarations(source: str) -> tuple[list[Parameter], list[str]]:
+    """Parse the source of a `parameters` cell.
+
+    Returns:
+        The parameters in order, and a sentence for each line that declares none.
+    """
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        return [], [f"line {error.lineno} of the `{TAG}` cell is no Python: {error.msg}"]
+    helps = _comments(source)
+    found: dict[str, Parameter] = {}
+    faults = []
+    for statement in tree.body:
+        try:
+            parameter = _declaration(statement, helps.get(statement.end_lineno or statement.lineno, ""))
+        except ValueError as error:
+            faults.append(f"line {statement.lineno} of the `{TAG}` cell: {error}")
+            continue
+        if parameter and parameter.name in found:
+            faults.append(f"line {statement.lineno} of the `{TAG}` cell declares {parameter.name} a second time")
+        elif parameter:
+            found[parameter.name] = parameter
+    return list(found.values()), faults
+
+
+def _cell(cell: dict[str, Any]) -> Cell:
+    source = cell["source"]
+    tags = cell.get("metadata", {}).get("tags", [])
+    return Cell(cell["cell_type"], source if isinstance(source, str) else "".join(source), tuple(tags))
+
+
+def _declaration(statement: ast.stmt, comment: str) -> Parameter | None:
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str())):  # a docstring says something and declares nothing
+            return None
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=value):
+            text = ast.unparse(annotation)
+            annotations.check_known(text)
+            default = REQUIRED if value is None else annotations.coerce(text, _literal(name, value))
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            default = _literal(name, value)
+            text = annotations.inferred(default)
+        case _:
+            raise ValueError(f"`{ast.unparse(statement).splitlines()[0][:60]}` is no `name: type = literal`")
+    return Parameter(name, text, default, comment, statement.lineno)
+
+
+def _literal(name: str, node: ast.expr) -> Any:
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError):
+        raise ValueError(f"the default of {name}, `{ast.unparse(node)[:60]}`, is no literal") from None
+    annotations.check_plain(value)
+    return value
+
+
+def _comments(source: str) -> dict[int, str]:
+    """Give the comment that ends each line, by line number from 1."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {token.start[0]: token.string.lstrip("#").strip() for token in tokens if token.type == tokenize.COMMENT}

@@ -1,0 +1,168 @@
+"""Runs one phase with an engine and writes down what came of it."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runner import fingerprint, parameters, record, scraps
+from runner.engines import Engine, Job
+from runner.fingerprint import Inputs
+from runner.notebook import Notebook
+from runner.pipeline import Pipeline
+from runner.record import ExternalState, PhaseEntry
+
+if TYPE_CHECKING:
+    from runner.execute import CellEvent
+
+EXTERNAL = "external.json"
+
+
+class Listener(Protocol):
+    """Is told what happens, while it happens."""
+
+    def cell(self, phase: str, index: int, total: int, first_line: str) -> None:
+        """A code cell starts: which one, from 1, of how many."""
+
+    def note(self, text: str) -> None:
+        """Something else worth a line."""
+
+
+class Events:
+    """Appends what happens to events.jsonl, one JSON object a line, each with its time."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def write(self, event: str, **details: Any) -> None:
+        """Append one event."""
+        line = json.dumps({"at": record.now(), "event": event, **details}, ensure_ascii=False)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+
+def new_entry(pipeline: Pipeline, phase: str, params: Mapping[str, Any]) -> PhaseEntry:
+    """Make the entry of a phase that has not run."""
+    notebook = pipeline.notebooks[phase]
+    return {
+        "status": "pending",
+        "cause": None,
+        "message": None,
+        "why": "",
+        "started_at": None,
+        "seconds": None,
+        "key": None,
+        "cached_from": None,
+        "notebook": {
+            "path": _relative(notebook.path, pipeline.root),
+            "source_sha256": fingerprint.bytes_digest(notebook.content),
+            "code_sha256": fingerprint.notebook_digest(notebook),
+            "cells": len(notebook.cells),
+            "code_cells": len(notebook.code),
+        },
+        "params": dict(params),
+        "inputs": {},
+        "code": {},
+        "external": [],
+        "output_sha256": None,
+        "scraps": {},
+        "plots": [],
+        "error": None,
+    }
+
+
+def add_inputs(entry: PhaseEntry, inputs: Inputs) -> None:
+    """Write down what the phase's key is made of."""
+    entry["key"] = inputs.key
+    entry["inputs"] = dict(inputs.inputs)
+    entry["code"] = dict(inputs.code)
+    entry["lock_sha256"] = inputs.lock
+    entry["python"] = inputs.python
+
+
+def injected(
+    notebook: Notebook, values: Mapping[str, Any], folders: Mapping[str, Path], reserved: Mapping[str, str]
+) -> dict[str, Any]:
+    """Give what the injected cell sets: values that differ from the defaults, given folders, reserved parameters.
+
+    Args:
+        notebook: Whose parameters they are.
+        values: The resolved values.
+        folders: The output folder of each phase it reads.
+        reserved: output_dir, gates_path and run_id; those that the notebook does not declare are left out.
+    """
+    declared = notebook.parameters
+    result = parameters.overridden(declared, values, notebook.path.parent)
+    result |= {f"{name}_dir": str(folder) for name, folder in folders.items()}
+    return result | {name: value for name, value in reserved.items() if name in declared}
+
+
+def tell_cells(phase: str, events: Events, listener: Listener) -> Callable[["CellEvent"], None]:
+    """Make the function that an engine tells of each cell: a line in events.jsonl, and the listener hears of starts."""
+
+    def on_cell(event: "CellEvent") -> None:
+        details: dict[str, Any] = {"phase": phase, "cell": event.cell}
+        if event.kind == "ended":
+            details |= {"status": event.status, "seconds": event.seconds}
+        else:
+            listener.cell(phase, event.number, event.total, event.first_line)
+        events.write(f"cell-{event.kind}", **details)
+
+    return on_cell
+
+
+def run_job(
+    engine: Engine,
+    job: Job,
+    entry: PhaseEntry,
+    descriptions: Mapping[str, str],
+    on_cell: Callable[["CellEvent"], None],
+) -> None:
+    """Run a phase and complete its entry: status, cause, scraps, plots, digest of the output.
+
+    Args:
+        engine: Who runs it.
+        job: What is to run.
+        entry: The phase's entry in the record.
+        descriptions: What its scraps mean.
+        on_cell: Is told when a cell starts and ends.
+    """
+    started = time.monotonic()
+    outcome = engine.run(job, on_cell)
+    entry["seconds"] = round(time.monotonic() - started, 3)
+    entry["cause"], entry["message"], entry["error"] = outcome.cause, outcome.message, outcome.error
+    entry["scraps"], entry["plots"] = scraps.read(job.executed, descriptions)
+    if outcome.cause is None:
+        try:
+            entry["external"] = read_external(job.output_dir / EXTERNAL)
+        except ValueError as error:
+            entry["cause"], entry["message"] = "internal", str(error)
+    if entry["cause"] is None:
+        entry["output_sha256"] = fingerprint.folder_digest(job.output_dir)
+    entry["status"] = "failed" if entry["cause"] else "succeeded"
+
+
+def read_external(path: Path) -> list[ExternalState]:
+    """Read what a phase says it read or changed outside the run; nothing where it says nothing.
+
+    Raises:
+        ValueError: The file is not as agreed.
+    """
+    if not path.is_file():
+        return []
+    wanted = f"{path.name} must be a list of {{uri, sha256}}"
+    try:
+        states = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{wanted}; it is no JSON: {error}") from None
+    if not isinstance(states, list):
+        raise ValueError(f"{wanted}; it is {type(states).__name__}")
+    for state in states:
+        if not (isinstance(state, dict) and all(isinstance(state.get(key), str) for key in ("uri", "sha256"))):
+            raise ValueError(f"{wanted}; it holds {state!r}")
+    return [{"uri": state["uri"], "sha256": state["sha256"]} for state in states]
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,0 +1,359 @@
+"""Decides for each phase whether it must run, and says why; and shows that for a whole run before it starts."""
+
+import importlib
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner import engines, fingerprint, gates, parameters, record
+from runner.errors import BadRequest
+from runner.fingerprint import Inputs
+from runner.pipeline import Pipeline, did_you_mean, load_pipeline
+from runner.record import USABLE, ExternalState, GateEntry, PhaseEntry, Record
+
+GATES_PATH = "gates_path"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    pipeline: Path
+    cwd: Path
+    files: tuple[Path, ...] = ()
+    sets: tuple[str, ...] = ()
+    first: str | None = None
+    last: str | None = None
+    engine: str = "local"
+    run_id: str | None = None
+    runs: Path | None = None
+    fresh: bool = False
+    timeout: float | None = None
+    command: str = "trey run"
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """An earlier phase whose results are good for this run too."""
+
+    run_dir: Path
+    run_id: str
+    entry: PhaseEntry
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Whether a phase runs. With `reuse` it does not."""
+
+    why: str
+    inputs: Inputs | None = None
+    reuse: Reuse | None = None
+
+
+@dataclass
+class Prepared:
+    """A request that was checked: nothing in it is wrong, and nothing has started."""
+
+    request: Request
+    pipeline: Pipeline
+    params: dict[str, dict[str, Any]]
+    runs: Path
+    taken: tuple[Path, Record] | None
+    lock: str | None
+    _seen: list[tuple[Path, Record]] = field(default_factory=list)
+    _unread: Iterator[tuple[Path, Record]] | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The phases from `--from` up to `--to`."""
+        order = self.pipeline.order
+        first = order.index(self.request.first) if self.request.first else 0
+        last = order.index(self.request.last) if self.request.last else len(order) - 1
+        return order[first : last + 1]
+
+    def is_taken(self, phase: str) -> bool:
+        """Tell whether `--from` takes this phase from an earlier run."""
+        return self.request.first is not None and phase in self.pipeline.before(self.request.first)
+
+    def inputs(self, phase: str, outputs: Mapping[str, str], evidence: str | None) -> Inputs:
+        """Collect all that this phase depends on.
+
+        Args:
+            phase: Its name.
+            outputs: The digest of the output of each phase before it.
+            evidence: The digest of its gate file, where it is guarded.
+        """
+        pipeline, notebook = self.pipeline, self.pipeline.notebooks[phase]
+        values = self.params[phase]
+        contents = {f"{name}_dir": outputs[name] for name in pipeline.edges[phase]}
+        contents |= {
+            name: fingerprint.input_digest(value) for name, value in values.items() if parameters.is_input(name)
+        }
+        if GATES_PATH in notebook.parameters and evidence is not None:
+            contents[GATES_PATH] = evidence
+        return Inputs(
+            notebook=fingerprint.notebook_digest(notebook),
+            params={name: value for name, value in values.items() if not parameters.is_input(name)},
+            inputs=contents,
+            code=fingerprint.code_digests(notebook, pipeline.root, pipeline.uses.get(phase, ())),
+            lock=self.lock,
+            python=fingerprint.python_version(),
+        )
+
+    def choose(self, phase: str, inputs: Inputs) -> Choice:
+        """Look for an earlier run of this phase with the same key whose results still stand, newest first."""
+        if self.request.fresh:
+            return Choice("asked for with --fresh", inputs)
+        rejected = None
+        for run_dir, entry in self._earlier(phase):
+            if entry["key"] != inputs.key:
+                continue
+            fault = self._fault(run_dir, phase, entry)
+            if fault is None:
+                since = entry["cached_from"] or run_dir.name
+                return Choice(f"unchanged since {since}", inputs, Reuse(run_dir, run_dir.name, entry))
+            rejected = rejected or fault
+        return Choice(rejected or self._difference(phase, inputs), inputs)
+
+    def taken_choice(self, phase: str) -> Choice:
+        """Give a phase before `--from`, as the newest run that has all of them left it."""
+        if self.taken is None:
+            raise ValueError(f"{phase} is not taken from an earlier run")
+        run_dir, found = self.taken
+        reuse = Reuse(run_dir, found["run_id"], found["phases"][phase])
+        return Choice(f"taken from {found['run_id']} (--from {self.request.first})", reuse=reuse)
+
+    def _history(self) -> Iterator[tuple[Path, Record]]:
+        """Read earlier runs as far as they are looked at, each once."""
+        yield from self._seen
+        if self._unread is None:
+            self._unread = record.history(self.runs)
+        for found in self._unread:
+            self._seen.append(found)
+            yield found
+
+    def _earlier(self, phase: str) -> Iterator[tuple[Path, PhaseEntry]]:
+        """Give the earlier entries of a phase that succeeded, newest first."""
+        for run_dir, found in self._history():
+            entry = found["phases"].get(phase)
+            if entry and entry["status"] in USABLE and entry["key"]:
+                yield run_dir, entry
+
+    def _fault(self, run_dir: Path, phase: str, entry: PhaseEntry) -> str | None:
+        """Say why the results of an earlier run no longer stand; None where they do."""
+        if fingerprint.path_digest(run_dir / phase) != entry["output_sha256"]:
+            return f"the output in {run_dir.name} no longer matches its digest"
+        if not (run_dir / "notebooks" / f"{phase}.ipynb").is_file():
+            return f"the executed notebook in {run_dir.name} is gone"
+        changed = changed_places(entry["external"], self.pipeline)
+        return "; ".join(changed) or None
+
+    def _difference(self, phase: str, inputs: Inputs) -> str:
+        for _, entry in self._earlier(phase):
+            reasons = fingerprint.differences(phase, self.pipeline.edges[phase], inputs_of(entry), inputs)
+            return "; ".join(reasons) or "the way its key is made changed"
+        for _, found in self._history():
+            if phase in found["phases"] and found["phases"][phase]["status"] == "failed":
+                return f"it failed in {found['run_id']} and has not succeeded before"
+        return "first run"
+
+
+def prepare(request: Request) -> Prepared:
+    """Check a request as a whole.
+
+    Raises:
+        BadRequest: Something is wrong with the pipeline, a parameter or an option.
+    """
+    pipeline = load_pipeline(request.pipeline)
+    _check_options(request, pipeline)
+    runs = (request.cwd / request.runs).resolve() if request.runs else pipeline.runs
+    lock = fingerprint.file_digest(pipeline.lock) if pipeline.lock else None
+    prepared = Prepared(request, pipeline, {}, runs, None, lock)
+    prepared.params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, prepared.asked)
+    if request.first:
+        prepared.taken = _taken(runs, request.first, pipeline.before(request.first))
+    return prepared
+
+
+def inputs_of(entry: PhaseEntry) -> Inputs:
+    """Read back from the record what a phase's key was made of."""
+    return Inputs(
+        notebook=entry["notebook"]["code_sha256"],
+        params={name: value for name, value in entry["params"].items() if not parameters.is_input(name)},
+        inputs=entry["inputs"],
+        code=entry["code"],
+        lock=entry.get("lock_sha256"),
+        python=entry.get("python", ""),
+    )
+
+
+def changed_places(states: Sequence[ExternalState], pipeline: Pipeline) -> list[str]:
+    """Name the places outside the run that are no longer as a phase left them, or cannot be read."""
+    return [reason for state in states if (reason := _place_reason(state, pipeline))]
+
+
+def gate_evidence(phase: str, judged: Sequence[GateEntry]) -> bytes:
+    """Give the content of a guarded phase's gate file: what was judged up to now, without times."""
+    content = {"schema": 1, "phase": phase, "gates": list(judged)}
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def judge(prepared: Prepared, phase: str, entries: Mapping[str, PhaseEntry]) -> list[GateEntry]:
+    """Judge the gates of a phase; none where it is not guarded."""
+    if phase not in prepared.pipeline.gates:
+        return []
+    return gates.judge(phase, prepared.pipeline.gates[phase], entries)
+
+
+@dataclass(frozen=True)
+class PlannedPhase:
+    """What a run would do with one phase.
+
+    Attributes:
+        status: run, cached or skipped.
+        gates: Its rules, judged where the evidence stands already.
+    """
+
+    name: str
+    status: str
+    why: str
+    after: tuple[str, ...]
+    gates: list[dict[str, Any]]
+    params: dict[str, Any]
+
+
+def plan(request: Request) -> list[PlannedPhase]:
+    """Say what a run would do and why. Starts and writes nothing.
+
+    Raises:
+        BadRequest: Something is wrong with the request.
+    """
+    prepared = prepare(request)
+    engines.check(request.engine)
+    known: dict[str, PhaseEntry] = {}
+    outputs: dict[str, str] = {}
+    judged: list[GateEntry] = []
+    stopped: str | None = None
+    planned = []
+    for phase in prepared.pipeline.order:
+        rules = _planned_gates(prepared, phase, known)
+        if stopped is None and any(rule.get("verdict") in record.STOPPING for rule in rules):
+            stopped = f"the gates of {phase} stop the run"
+        judged += [rule for rule in rules if "verdict" in rule]  # type: ignore[misc]
+        status, why = "skipped", stopped or f"after --to {request.last}"
+        if stopped is None and (phase in prepared.asked or prepared.is_taken(phase)):
+            choice = _planned_choice(prepared, phase, outputs, judged)
+            status, why = "cached" if choice.reuse else "run", choice.why
+            if choice.reuse:
+                known[phase] = choice.reuse.entry
+                outputs[phase] = choice.reuse.entry["output_sha256"] or ""
+        planned.append(PlannedPhase(phase, status, why, prepared.pipeline.edges[phase], rules, prepared.params[phase]))
+    return planned
+
+
+def _planned_choice(prepared: Prepared, phase: str, outputs: Mapping[str, str], judged: Sequence[GateEntry]) -> Choice:
+    if prepared.is_taken(phase):
+        return prepared.taken_choice(phase)
+    if new := [name for name in prepared.pipeline.edges[phase] if name not in outputs]:
+        return Choice(f"{' and '.join(new)} {'runs' if len(new) == 1 else 'run'} before it")
+    references = {ref.phase for rule in prepared.pipeline.gates.get(phase, ()) for ref in rule.references}
+    guarded = GATES_PATH in prepared.pipeline.notebooks[phase].parameters
+    if guarded and (new := sorted(references - set(outputs))):
+        return Choice(f"{' and '.join(new)} {'runs' if len(new) == 1 else 'run'} before it")
+    evidence = fingerprint.bytes_digest(gate_evidence(phase, judged)) if phase in prepared.pipeline.gates else None
+    return prepared.choose(phase, prepared.inputs(phase, outputs, evidence))
+
+
+def _planned_gates(prepared: Prepared, phase: str, known: Mapping[str, PhaseEntry]) -> list[dict[str, Any]]:
+    """Judge the rules whose evidence stands already; give the others as they are written."""
+    rules = prepared.pipeline.gates.get(phase)
+    if rules is None:
+        return []
+    if all(reference.phase in known for rule in rules for reference in rule.references):
+        return [dict(gate) for gate in gates.judge(phase, rules, known)]
+    return [
+        {"phase": phase, "scrap": str(rule.scrap), "rule": {rule.kind: gates.written(rule.bound)}} for rule in rules
+    ]
+
+
+def _check_options(request: Request, pipeline: Pipeline) -> None:
+    faults = []
+    for option, phase in (("--from", request.first), ("--to", request.last)):
+        if phase is not None and phase not in pipeline.order:
+            faults.append(f"{option} {phase}: there is no such phase; {did_you_mean(phase, pipeline.order)}")
+    if not faults and request.first and request.last and request.last in pipeline.before(request.first):
+        faults.append(f"--from {request.first} comes after --to {request.last}")
+    if request.engine not in engines.ENGINES:
+        faults.append(f"--engine {request.engine}: there is none; {did_you_mean(request.engine, engines.ENGINES)}")
+    if request.run_id is not None and not record.RUN_ID.fullmatch(request.run_id):
+        faults.append(f"--run-id {request.run_id}: allowed are letters, digits, '.', '_' and '-', 80 at most")
+    if not faults and request.first:
+        earlier = pipeline.before(request.first)
+        faults += [
+            f"--set {text}: --from {request.first} takes {phase} from an earlier run, so it would change nothing"
+            for text in request.sets
+            if (phase := text.partition(".")[0].strip()) in earlier
+        ]
+    if faults:
+        raise BadRequest(*faults, next_step="trey run --help")
+
+
+def _taken(runs: Path, first: str, phases: Sequence[str]) -> tuple[Path, Record] | None:
+    """Find the newest run whose phases before `first` all succeeded and still have their output."""
+    for run_dir, found in record.history(runs) if phases else ():
+        entries = [found["phases"].get(phase) for phase in phases]
+        if all(entry and entry["status"] in USABLE for entry in entries):
+            for phase, entry in zip(phases, entries, strict=True):
+                if entry and fingerprint.path_digest(run_dir / phase) != entry["output_sha256"]:
+                    break
+            else:
+                return run_dir, found
+    if not phases:
+        return None
+    raise BadRequest(
+        f"--from {first}: no run in {runs} has {', '.join(phases)} with the output they recorded",
+        next_step=f"trey run --to {phases[-1]}",
+    )
+
+
+def _place_reason(state: ExternalState, pipeline: Pipeline) -> str | None:
+    uri = state["uri"]
+    scheme, _, rest = uri.partition(":")
+    name = f"{scheme}:{rest.rpartition('#')[2] or rest}"
+    if scheme not in pipeline.external:
+        return f"{name} has no reader under `external` in {pipeline.path.name}"
+    try:
+        now = _reader(pipeline.external[scheme], pipeline.root)(uri)
+    except Exception as error:  # noqa: BLE001  # a place that cannot be read is no reason to fail, but to run again
+        return f"{name} could not be read ({type(error).__name__}: {error})"
+    if now == state["sha256"]:
+        return None
+    return f"{name} is gone" if now == fingerprint.ABSENT else f"{name} changed"
+
+
+def _reader(function: str, root: Path) -> Callable[[str], str]:
+    """Import the function that reads a place; the project's own modules are found first."""
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    module, _, name = function.partition(":")
+    reader: Callable[[str], str] = getattr(importlib.import_module(module), name)
+    return reader
+
+
+def copy_results(reuse: Reuse, phase: str, run_dir: Path) -> None:
+    """Copy a phase's output and notebook into another run, and make sure that what arrived is what was recorded.
+
+    Raises:
+        BadRequest: It changed in the meantime.
+    """
+    shutil.copytree(reuse.run_dir / phase, run_dir / phase)
+    if fingerprint.path_digest(run_dir / phase) != reuse.entry["output_sha256"]:
+        raise BadRequest(f"{reuse.run_dir / phase} changed while it was copied", next_step="trey run")
+    for suffix in ("ipynb", "html"):
+        source = reuse.run_dir / "notebooks" / f"{phase}.{suffix}"
+        if source.is_file():
+            shutil.copy2(source, run_dir / "notebooks" / source.name)

@@ -1,0 +1,318 @@
+"""The record of a run, `runs/<run-id>/run.json`: its shape, and how it is written, read, listed and found.
+
+Only light modules are imported, so that listing runs takes no time.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict
+
+from runner.errors import BadRecord, NoSuchRun, RunBusy
+
+SCHEMA = 1
+FILE = "run.json"
+REPORT = "report.html"
+LOCK = ".lock"
+_HEAD = 2048  # bytes of a record in which its time of creation stands
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+RunStatus = Literal["running", "succeeded", "stopped", "failed", "interrupted"]
+PhaseStatus = Literal["pending", "running", "succeeded", "cached", "failed", "skipped"]
+Cause = Literal["cell-error", "kernel-died", "timeout", "interrupted", "disk-full", "bad-input", "internal"]
+Verdict = Literal["pass", "fail", "inconclusive", "not-applicable"]
+USABLE: tuple[PhaseStatus, ...] = ("succeeded", "cached")
+STOPPING: tuple[Verdict, ...] = ("fail", "inconclusive")
+
+
+class Source(TypedDict):
+    """Where the code came from. `commit` and `dirty` are null where there is no git, or no repository."""
+
+    commit: str | None
+    dirty: bool | None
+    lock_sha256: str | None
+
+
+class NotebookEntry(TypedDict):
+    """A phase's notebook. `path` is relative to the project; `code_sha256` leaves prose, comments and outputs out."""
+
+    path: str
+    source_sha256: str
+    code_sha256: str
+    cells: int
+    code_cells: int
+
+
+class ScrapEntry(TypedDict):
+    """A glued value and the index of its cell in the executed notebook. With a `fault` it is no evidence."""
+
+    value: Any
+    cell: int
+    description: NotRequired[str]
+    fault: NotRequired[str]
+
+
+class PlotEntry(TypedDict):
+    """A glued plot: an output of this cell whose metadata.scrapbook has this name."""
+
+    name: str
+    cell: int
+
+
+class CellFailure(TypedDict):
+    """What a cell raised, and the index of that cell in the executed notebook."""
+
+    cell: int
+    ename: str
+    evalue: str
+    traceback_tail: str
+
+
+class ExternalState(TypedDict):
+    """The state of a place outside the run, as the phase left it: a sha256, or "absent"."""
+
+    uri: str
+    sha256: str
+
+
+class PhaseEntry(TypedDict):
+    """One phase of a run."""
+
+    status: PhaseStatus
+    cause: Cause | None
+    message: str | None
+    why: str
+    started_at: str | None
+    seconds: float | None
+    key: str | None
+    cached_from: str | None
+    notebook: NotebookEntry
+    params: dict[str, Any]
+    inputs: dict[str, str]
+    code: dict[str, str]
+    external: list[ExternalState]
+    output_sha256: str | None
+    scraps: dict[str, ScrapEntry]
+    plots: list[PlotEntry]
+    error: CellFailure | None
+    python: NotRequired[str]
+    lock_sha256: NotRequired[str | None]
+
+
+class GateEntry(TypedDict):
+    """One rule, judged. `scrap` is null where a guarded phase has no rules."""
+
+    phase: str
+    scrap: str | None
+    rule: dict[str, Any]
+    value: Any
+    bound: Any
+    verdict: Verdict
+    reason: str
+    estimate: NotRequired[Any]
+    n: NotRequired[Any]
+    why: NotRequired[str]
+
+
+class Decision(TypedDict):
+    """What the run comes to, in one word and one sentence."""
+
+    verdict: Literal["release", "stopped", "failed", "interrupted", "incomplete"]
+    reason: str
+
+
+class PipelineEntry(TypedDict):
+    """The pipeline that ran: phases in order, what each reads, and the words for what they glue."""
+
+    phases: list[str]
+    edges: dict[str, list[str]]
+    scraps: dict[str, dict[str, str]]
+
+
+class Record(TypedDict):
+    """The whole of run.json. Times are UTC, ISO 8601; durations are seconds."""
+
+    schema: int
+    run_id: str
+    status: RunStatus
+    engine: str
+    created_at: str
+    finished_at: str | None
+    seconds: float | None
+    command: str
+    runner: dict[str, Any]
+    source: Source
+    params_sha256: str
+    pipeline: PipelineEntry
+    model: dict[str, Any] | None
+    phases: dict[str, PhaseEntry]
+    gates: list[GateEntry]
+    decision: Decision | None
+
+
+def now() -> str:
+    """Give the time as the record writes it: UTC, to the millisecond, so that runs sort by it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_run_id() -> str:
+    """Make a name that sorts by time and does not meet another: 20261123-101500-3f2a."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, also after a crash in between.
+
+    Args:
+        path: The file; its folder exists.
+        content: All of its bytes.
+        durable: Wait until they are on the disk.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def save(run_dir: Path, record: Record) -> None:
+    """Write a run's record, atomically."""
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(run_dir / FILE, f"{text}\n".encode())
+
+
+def load(run_dir: Path) -> Record:
+    """Read a run's record. A run whose runner died is given as interrupted; the file stays as it is.
+
+    Raises:
+        NoSuchRun: The folder has no record.
+        BadRecord: The record cannot be read.
+    """
+    path = run_dir / FILE
+    try:
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NoSuchRun(f"{run_dir} holds no run: there is no {FILE} in it", next_step="trey runs") from None
+    except ValueError as error:
+        raise BadRecord(f"{path} is no JSON: {error}", next_step="trey runs") from None
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        found = record.get("schema") if isinstance(record, dict) else type(record).__name__
+        raise BadRecord(f"{path} has schema {found!r}; this version reads {SCHEMA}", next_step="trey runs")
+    return _abandoned(record) if record["status"] == "running" and not is_held(run_dir) else record
+
+
+def list_runs(runs_dir: Path) -> list[Path]:
+    """List the folders that hold a run, newest first."""
+    if not runs_dir.is_dir():
+        return []
+    return [path for _, _, path in sorted(_dated(runs_dir), reverse=True)]
+
+
+def history(runs_dir: Path) -> Iterator[tuple[Path, Record]]:
+    """Read the runs one after the other, newest first; those that cannot be read are left out."""
+    for path in list_runs(runs_dir):
+        try:
+            yield path, load(path)
+        except (BadRecord, NoSuchRun):
+            continue
+
+
+def find(runs_dir: Path, name: str) -> Path:
+    """Find the folder of a run by its id, the unique beginning of one, a path to it, or "last".
+
+    Raises:
+        NoSuchRun: None or several were found; the message says which come near.
+    """
+    runs = list_runs(runs_dir)
+    if not runs:
+        raise NoSuchRun(f"there are no runs in {runs_dir}", next_step="trey run")
+    if name == "last":
+        return runs[0]
+    matches = [path for path in runs if path.name == name] or [path for path in runs if path.name.startswith(name)]
+    if not matches and (Path(name) / FILE).is_file():
+        return Path(name).resolve()
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(path.name for path in matches[:5])
+        raise NoSuchRun(f"{name!r} is the beginning of {len(matches)} runs: {names}", next_step="trey runs")
+    near = get_close_matches(name, [path.name for path in runs], n=1) or [runs[0].name]
+    raise NoSuchRun(f"there is no run {name!r} in {runs_dir}; did you mean {near[0]}?", next_step="trey runs")
+
+
+@contextlib.contextmanager
+def hold(run_dir: Path) -> Iterator[None]:
+    """Hold a run folder for one runner. The system lets go when the process ends, however it ends.
+
+    Raises:
+        RunBusy: Another process holds it.
+    """
+    with (run_dir / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunBusy(f"another runner is at work in {run_dir}", next_step=f"trey show {run_dir.name}") from None
+        yield
+
+
+def is_held(run_dir: Path) -> bool:
+    """Tell whether a living runner holds this run folder."""
+    try:
+        file = (run_dir / LOCK).open("rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def exit_code(record: Mapping[str, Any], *, fail_on_stop: bool = False) -> int:
+    """Give the exit code that a finished run ends with: 0, 1, 3, 4, 5 or 130."""
+    if record["status"] == "stopped":
+        return 3 if fail_on_stop else 0
+    if record["status"] == "interrupted":
+        return 130
+    if record["status"] == "failed":
+        causes = {phase["cause"] for phase in record["phases"].values() if phase["status"] == "failed"}
+        return 4 if "kernel-died" in causes else 5 if "timeout" in causes else 1
+    return 0
+
+
+def _dated(runs_dir: Path) -> Iterator[tuple[str, str, Path]]:
+    """Give (time of creation, name, folder) of each run; a record that cannot be read sorts as the oldest."""
+    for path in runs_dir.iterdir():
+        try:
+            with (path / FILE).open("rb") as file:
+                head = file.read(_HEAD)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        created = re.search(rb'"created_at":\s*"([^"]*)"', head)
+        yield created[1].decode() if created else "", path.name, path
+
+
+def _abandoned(record: Record) -> Record:
+    reason = "the runner ended without finishing its record: killed, or the machine went down"
+    record["status"] = "interrupted"
+    record["decision"] = {"verdict": "interrupted", "reason": reason}
+    for phase in record["phases"].values():
+        if phase["status"] == "running":
+            phase["status"], phase["cause"], phase["message"] = "failed", "interrupted", reason
+        elif phase["status"] == "pending":
+            phase["status"] = "skipped"
+    return record

@@ -1,0 +1,164 @@
+"""Runs one phase with folders it is given: what every engine runs on its own machine."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner import engines, fingerprint, gates, parameters, planning, record
+from runner.engines import Job
+from runner.errors import BadRequest
+from runner.fingerprint import RESERVED_FOLDER
+from runner.lifecycle import Watcher, render, stop_reason
+from runner.phase import Events, injected, new_entry, run_job, tell_cells
+from runner.pipeline import Pipeline, did_you_mean, load_pipeline, locate
+from runner.record import GateEntry, PhaseEntry
+
+FILE = "phase.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `trey phase` was asked for. `folders` are `<phase>_dir=PATH`."""
+
+    name: str
+    cwd: Path
+    out: Path
+    folders: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    sets: tuple[str, ...] = ()
+    engine: str = "local"
+    timeout: float | None = None
+    pipeline: Path | None = None
+
+
+def run(request: Request, watcher: Watcher) -> dict[str, Any]:
+    """Run the phase, write what came of it to `_phase/phase.json` in its output folder, and give that.
+
+    Raises:
+        BadRequest: Something is wrong with the request; nothing has started.
+    """
+    pipeline, folders, params, out = _prepared(request)
+    name, own = request.name, out / RESERVED_FOLDER
+    evidence, judged = _evidence(pipeline, folders)
+    own.mkdir(parents=True)
+    entry = new_entry(pipeline, name, params)
+    entry["why"] = "asked for with trey phase"
+    found: dict[str, Any] = {
+        "schema": record.SCHEMA,
+        "phase": name,
+        "engine": request.engine,
+        "created_at": record.now(),
+        "phases": {**evidence, name: entry},
+        "gates": judged,
+        "decision": None,
+    }
+    new = gates.judge(name, pipeline.gates[name], evidence) if name in pipeline.gates else []
+    judged += new
+    for gate in new:
+        watcher.gate(gate)
+    if gates.stops(new):
+        entry["status"], found["decision"] = "skipped", {"verdict": "stopped", "reason": stop_reason(name, new)}
+        watcher.phase_skipped(name, "skipped", found["decision"]["reason"])
+        _save(own, found)
+        return found
+    _save(own, found)
+    _execute(request, pipeline, folders, found, watcher)
+    _save(own, found)
+    return found
+
+
+def exit_code(found: Mapping[str, Any], *, fail_on_stop: bool = False) -> int:
+    """Give the exit code that a finished phase ends with."""
+    entry = found["phases"][found["phase"]]
+    status = {"skipped": "stopped", "failed": "failed"}.get(entry["status"], "succeeded")
+    status = "interrupted" if entry["cause"] == "interrupted" else status
+    return record.exit_code({"status": status, "phases": {found["phase"]: entry}}, fail_on_stop=fail_on_stop)
+
+
+def summary(found: Mapping[str, Any]) -> str:
+    """Say in a line or two how the phase ended."""
+    entry = found["phases"][found["phase"]]
+    reason = found["decision"]["reason"] if found["decision"] else entry["message"]
+    return f"{found['phase']} {entry['status']}" + (f": {reason}" if reason else f" in {entry['seconds']:.1f} s")
+
+
+def _prepared(request: Request) -> tuple[Pipeline, dict[str, Path], dict[str, Any], Path]:
+    engines.check(request.engine)
+    pipeline = load_pipeline(locate(request.pipeline, request.cwd))
+    step = f"trey phase {request.name} --help"
+    if request.name not in pipeline.order:
+        fault = f"there is no phase {request.name}; {did_you_mean(request.name, pipeline.order)}"
+        raise BadRequest(fault, next_step="trey plan")
+    params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, [request.name])[request.name]
+    edges = [f"{name}_dir" for name in pipeline.edges[request.name]]
+    faults, folders = [], {}
+    for text in request.folders:
+        name, _, path = text.partition("=")
+        folder = (request.cwd / path).resolve()
+        if name not in edges:
+            faults.append(f"--in {text}: {request.name} reads no {name}; {did_you_mean(name, edges)}")
+        elif not path or not folder.is_dir():
+            faults.append(f"--in {text}: {folder} is no folder")
+        else:
+            folders[name.removesuffix("_dir")] = folder
+    given = {text.partition("=")[0] for text in request.folders}
+    faults += [f"{request.name} reads {name}; give --in {name}=PATH" for name in edges if name not in given]
+    out = (request.cwd / request.out).resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        faults.append(f"--out {request.out} exists and is not empty")
+    if faults:
+        raise BadRequest(*faults, next_step=step)
+    return pipeline, folders, params, out
+
+
+def _evidence(pipeline: Pipeline, folders: Mapping[str, Path]) -> tuple[dict[str, PhaseEntry], list[GateEntry]]:
+    """Find what is known of the given folders: `_phase/phase.json` inside of them, or the run.json beside them.
+
+    An entry counts only while the folder still has the digest that the entry records.
+    """
+    known: dict[str, PhaseEntry] = {}
+    judged: dict[str, GateEntry] = {}
+    for name, folder in folders.items():
+        for path in (folder / RESERVED_FOLDER / FILE, folder.parent / record.FILE):
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                found = json.loads(path.read_text(encoding="utf-8"))
+                entry = found["phases"].get(name)
+                if entry and entry["output_sha256"] == fingerprint.folder_digest(folder):
+                    known[name] = entry
+                    upstream = (*pipeline.before(name), name)
+                    judged |= {_identity(gate): gate for gate in found["gates"] if gate["phase"] in upstream}
+                    break
+    return known, list(judged.values())
+
+
+def _identity(gate: GateEntry) -> str:
+    return json.dumps([gate["phase"], gate["scrap"], gate["rule"]], sort_keys=True)
+
+
+def _execute(
+    request: Request, pipeline: Pipeline, folders: Mapping[str, Path], found: dict[str, Any], watcher: Watcher
+) -> None:
+    name, entry = request.name, found["phases"][request.name]
+    out = (request.cwd / request.out).resolve()
+    own = out / RESERVED_FOLDER
+    reserved = {"output_dir": str(out), "run_id": ""}
+    if name in pipeline.gates:
+        reserved[planning.GATES_PATH] = str(own / "gates.json")
+        record.write_atomic(own / "gates.json", planning.gate_evidence(name, found["gates"]))
+    notebook = pipeline.notebooks[name]
+    values = injected(notebook, entry["params"], folders, reserved)
+    job = Job(name, notebook.path, values, out, own / "notebook.ipynb", request.timeout)
+    watcher.phase_started(name, entry["why"])
+    on_cell = tell_cells(name, Events(own / "events.jsonl"), watcher)
+    entry["status"], entry["started_at"] = "running", record.now()
+    run_job(engines.choose(request.engine), job, entry, pipeline.scraps.get(name, {}), on_cell)
+    watcher.phase_ended(name, entry["status"], entry["seconds"], entry["message"])
+    render(job.executed)
+
+
+def _save(folder: Path, found: dict[str, Any]) -> None:
+    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+    record.write_atomic(folder / FILE, f"{text}\n".encode())

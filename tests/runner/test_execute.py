@@ -1,0 +1,172 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from runner.execute import CellEvent, Outcome, execute
+
+from .conftest import write_notebook
+
+
+def marks(path: Path) -> list[str]:
+    return [cell.metadata.papermill.status for cell in nbformat.read(path, as_version=4).cells]
+
+
+def ran(tmp_path: Path, *cells: str, timeout: float | None = None) -> Outcome:
+    source = write_notebook(tmp_path / "in" / "fixture.ipynb", *cells)
+    outcome = execute(source, tmp_path / "out.ipynb", {}, timeout=timeout)
+    nbformat.validate(nbformat.read(tmp_path / "out.ipynb", as_version=4))
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["fixture.ipynb"]
+    return outcome
+
+
+def test_parameters_are_injected_and_the_kernel_is_ours(tmp_path: Path) -> None:
+    source = write_notebook(
+        tmp_path / "in" / "where.ipynb",
+        "import os, sys\nprint(os.getcwd(), sys.executable, name)",
+        parameters='name: str = "a"\nother: int = 1',
+    )
+    events: list[CellEvent] = []
+    outcome = execute(source, tmp_path / "out.ipynb", {"name": 'b"\\é'}, on_cell=events.append)
+    assert outcome == Outcome()
+    executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    assert executed.cells[2].outputs[0].text == f'{tmp_path}/in {sys.executable} b"\\é\n'
+    assert executed.cells[1].metadata.tags == ["injected-parameters"]
+    assert executed.metadata.papermill.parameters == {"name": 'b"\\é'}
+    assert marks(tmp_path / "out.ipynb") == ["completed"] * 3
+    assert [(event.kind, event.cell, event.number, event.total) for event in events] == [
+        (kind, cell, cell + 1, 3) for cell in range(3) for kind in ("started", "ended")
+    ]
+    assert events[-1].first_line == "import os, sys"
+    assert events[-1].seconds is not None
+
+
+def test_a_cell_error_ends_it_and_what_never_ran_is_pending(tmp_path: Path) -> None:
+    outcome = ran(tmp_path, "#|prose", "x = 1", "raise KeyError('no such part')", "print(2)")
+    assert (outcome.cause, outcome.message) == ("cell-error", "KeyError in cell 2: 'no such part'")
+    assert outcome.error
+    assert (outcome.error["cell"], outcome.error["ename"]) == (2, "KeyError")
+    assert "\x1b" not in outcome.error["traceback_tail"]
+    assert outcome.error["traceback_tail"].endswith("KeyError: 'no such part'")
+    assert marks(tmp_path / "out.ipynb") == ["completed", "completed", "failed", "pending"]
+
+
+def test_bad_input_has_a_cause_of_its_own(tmp_path: Path) -> None:
+    outcome = ran(tmp_path, "class BadInput(Exception): pass", "raise BadInput('row 3: no label')")
+    assert (outcome.cause, outcome.message) == ("bad-input", "row 3: no label")
+
+
+def test_a_full_disk_has_a_cause_of_its_own(tmp_path: Path) -> None:
+    outcome = ran(tmp_path, "import errno, os\nraise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))")
+    assert outcome.cause == "disk-full"
+
+
+def test_leaving_early_is_no_success(tmp_path: Path) -> None:
+    outcome = ran(tmp_path, "import sys\nsys.exit(0)", "print(2)")
+    assert outcome.cause == "cell-error"
+    assert outcome.message == "cell 0 ended the notebook with sys.exit(0); the cells after it never ran"
+    assert marks(tmp_path / "out.ipynb") == ["failed", "pending"]
+
+
+def test_an_expected_exception_is_no_failure(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "expected.ipynb", "1 / 0", "2")
+    document = nbformat.read(source, as_version=4)
+    document.cells[0].metadata["tags"] = ["raises-exception"]
+    nbformat.write(document, source)
+    assert execute(source, tmp_path / "out.ipynb", {}) == Outcome()
+
+
+def test_a_killed_kernel_is_told_and_what_never_ran_is_pending(tmp_path: Path) -> None:
+    outcome = ran(
+        tmp_path, "print('before')", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "print('after')"
+    )
+    assert outcome.cause == "kernel-died"
+    assert outcome.message == "the kernel was killed by SIGKILL (too little memory is a common reason) in cell 1"
+    assert marks(tmp_path / "out.ipynb") == ["completed", "failed", "pending"]
+    assert nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[0].outputs[0].text == "before\n"
+
+
+def test_a_kernel_that_ends_itself_is_told(tmp_path: Path) -> None:
+    outcome = ran(tmp_path, "import os\nos.write(2, b'last words\\n')\nos._exit(7)", "1")
+    assert outcome.cause == "kernel-died"
+    assert outcome.message
+    assert outcome.message.startswith("the kernel ended by itself with exit code 7 in cell 0")
+
+
+def test_time_is_for_all_cells_together(tmp_path: Path) -> None:
+    started = time.monotonic()
+    outcome = ran(tmp_path, "import time\nprint('first')\ntime.sleep(0.8)", "time.sleep(60)", "1", timeout=1.5)
+    assert (outcome.cause, outcome.message) == ("timeout", "time was up after 1.5 s in cell 1")
+    assert marks(tmp_path / "out.ipynb") == ["completed", "failed", "pending"]
+    assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_ends_the_kernel_and_saves_what_ran(tmp_path: Path, number: signal.Signals) -> None:
+    """Sent while the cell runs: in this very process, as a terminal does."""
+    before = {sent: signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)}
+    source = write_notebook(tmp_path / "long.ipynb", "print('before')", "import time\ntime.sleep(60)", "1")
+
+    def on_cell(event: CellEvent) -> None:
+        if event.kind == "started" and event.cell == 1:
+            threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
+
+    outcome = execute(source, tmp_path / "out.ipynb", {}, on_cell=on_cell)
+    assert (outcome.cause, outcome.message) == ("interrupted", "a signal ended it in cell 1")
+    assert marks(tmp_path / "out.ipynb") == ["completed", "failed", "pending"]
+    assert {sent: signal.getsignal(sent) for sent in before} == before
+
+
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the kernel, not what its cells started, not the sockets; also where the temporary folder has a long path."""
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    source = write_notebook(
+        tmp_path / "starts.ipynb", "import os, subprocess\nprint(os.getpid(), subprocess.Popen(['sleep', '600']).pid)"
+    )
+    assert execute(source, tmp_path / "out.ipynb", {}) == Outcome()
+    pids = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[0].outputs[0].text.split()
+    deadline = time.monotonic() + 5
+    while any(alive(int(pid)) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [pid for pid in pids if alive(int(pid))] == []
+    assert list(long.iterdir()) == []
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_an_installed_kernelspec_is_not_asked(tmp_path: Path) -> None:
+    spec = tmp_path / "jupyter" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": ["/nowhere/python"], "display_name": "x", "language": "python"})
+    )
+    source = write_notebook(tmp_path / "one.ipynb", "1")
+    script = "import sys; from pathlib import Path; from runner.execute import execute\n"
+    script += "print(execute(Path(sys.argv[1]), Path(sys.argv[2]), {}).cause)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(source), str(tmp_path / "out.ipynb")],
+        env=os.environ | {"JUPYTER_PATH": str(tmp_path / "jupyter")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "None\n"
+
+
+def test_many_cells_do_not_take_quadratic_time(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "many.ipynb", *["x = 1"] * 150)
+    started = time.monotonic()
+    assert execute(source, tmp_path / "out.ipynb", {}) == Outcome()
+    assert time.monotonic() - started < 10

@@ -1,0 +1,175 @@
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner import gates
+from runner.gates import Reference, Rule
+from runner.record import PhaseEntry
+
+from .conftest import entry
+
+RECALL = Reference("evaluate", "recall_low")
+
+
+def rule(kind: str = "min", bound: Any = 0.95, scrap: Reference = RECALL, **more: Any) -> Rule:
+    return Rule("register", scrap, kind, bound, **more)
+
+
+def verdict(judged: Rule, **evidence: PhaseEntry) -> tuple[str, str]:
+    gate = gates.judge("register", [judged], evidence)[0]
+    return gate["verdict"], gate["reason"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound", "value", "wanted"),
+    [
+        ("min", 0.95, 0.997, ("pass", "0.997 ≥ 0.95")),
+        ("min", 0.95, 0.95, ("pass", "0.95 ≥ 0.95")),
+        ("min", 0.95, 0.94, ("fail", "0.94 < 0.95")),
+        ("min", 0.95, 0.9499999999, ("fail", "0.9499999999 < 0.95")),
+        ("max", 0, 0, ("pass", "0 ≤ 0")),
+        ("max", 0, 3, ("fail", "3 > 0")),
+        ("equals", "abc", "abc", ("pass", "'abc' = 'abc'")),
+        ("equals", "abc", "abd", ("fail", "'abd' ≠ 'abc'")),
+        ("equals", 1, True, ("fail", "true ≠ 1")),
+        ("equals", True, 1, ("fail", "1 ≠ true")),
+        ("equals", 1, 1.0, ("pass", "1.0 = 1")),
+        ("equals", "1", 1, ("fail", "1 ≠ '1'")),
+    ],
+)
+def test_a_rule_compares(kind: str, bound: Any, value: Any, wanted: tuple[str, str]) -> None:
+    assert verdict(rule(kind, bound), evaluate=entry(recall_low=value)) == wanted
+
+
+@pytest.mark.parametrize("value", [None, True, "0.99", "nan", [0.99], {"low": 0.99}, math.nan, math.inf])
+def test_what_is_no_finite_number_fails(value: Any) -> None:
+    result, reason = verdict(rule(), evaluate=entry(recall_low={"value": value, "cell": 1}))
+    assert result == "fail"
+    assert "no number" in reason or "not finite" in reason
+
+
+@pytest.mark.parametrize("status", ["pending", "running", "failed", "skipped"])
+def test_a_phase_that_did_not_succeed_is_no_evidence(status: str) -> None:
+    result = verdict(rule(), evaluate=entry(status, recall_low=0.99))
+    assert result == ("fail", f"evaluate.recall_low does not count: evaluate is {status}")
+
+
+def test_a_cached_phase_is_evidence() -> None:
+    assert verdict(rule(), evaluate=entry("cached", recall_low=0.99))[0] == "pass"
+
+
+def test_missing_evidence_fails() -> None:
+    assert verdict(rule()) == ("fail", "evaluate.recall_low is missing: nothing is known of evaluate")
+    assert verdict(rule(), evaluate=entry()) == ("fail", "evaluate.recall_low is missing: evaluate did not glue it")
+
+
+def test_a_scrap_glued_twice_fails() -> None:
+    twice = {"value": 0.99, "cell": 3, "fault": "it was glued 2 times, in cell 2 and 3"}
+    result = verdict(rule(), evaluate=entry(recall_low=twice))
+    assert result == ("fail", "evaluate.recall_low does not count: it was glued 2 times, in cell 2 and 3")
+
+
+def test_a_phase_without_rules_is_refused() -> None:
+    judged = gates.judge("register", [], {"evaluate": entry(recall_low=1.0)})
+    assert gates.stops(judged)
+    assert judged[0]["reason"] == "no rules: a guarded phase without a rule is refused, not passed"
+
+
+def test_a_bound_may_be_a_scrap() -> None:
+    judged = rule(bound=Reference("evaluate", "majority"))
+    assert verdict(judged, evaluate=entry(recall_low=0.8, majority=0.7)) == ("pass", "0.8 ≥ 0.7")
+    assert verdict(judged, evaluate=entry(recall_low=0.8, majority=0.9)) == ("fail", "0.8 < 0.9")
+    assert verdict(judged, evaluate=entry(recall_low=0.8))[0] == "fail"
+
+
+DATA = {"estimate": Reference("evaluate", "recall"), "n": Reference("evaluate", "texts")}
+
+
+def test_too_little_data_is_its_own_verdict_and_stops() -> None:
+    judged = gates.judge("register", [rule(**DATA)], {"evaluate": entry(recall_low=0.9, recall=0.97, texts=40)})
+    assert judged[0]["verdict"] == "inconclusive"
+    assert judged[0]["reason"] == "too little data to tell: 0.9 < 0.95, but the estimate 0.97 ≥ 0.95 (n 40)"
+    assert (judged[0]["estimate"], judged[0]["n"]) == (0.97, 40)
+    assert gates.stops(judged)
+
+
+def test_an_estimate_that_misses_the_bound_fails() -> None:
+    assert verdict(rule(**DATA), evaluate=entry(recall_low=0.9, recall=0.94, texts=40)) == ("fail", "0.9 < 0.95")
+
+
+@pytest.mark.parametrize("broken", [{"recall": "nan"}, {"recall": None}, {"texts": 0}, {"texts": True}, {"texts": 2.5}])
+def test_a_broken_estimate_or_count_fails_even_where_the_bound_is_met(broken: dict[str, Any]) -> None:
+    scraps = {"recall_low": 0.99, "recall": 0.99, "texts": 40} | broken
+    assert verdict(rule(**DATA), evaluate=entry(**scraps))[0] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("champion", "wanted"),
+    [(False, "not-applicable"), (True, "pass"), (None, "fail"), ("false", "fail"), (0, "fail")],
+)
+def test_a_rule_for_a_champion_needs_to_know_whether_there_is_one(champion: Any, wanted: str) -> None:
+    judged = rule(when="champion")
+    scraps = {"recall_low": {"value": 0.99, "cell": 1}, "champion": {"value": champion, "cell": 1}}
+    assert verdict(judged, evaluate=entry(**scraps))[0] == wanted
+    assert verdict(judged, evaluate=entry(recall_low=0.99))[0] == "fail"
+
+
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.floats(), max_size=2)
+)
+SCRAPS = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.fixed_dictionaries({"value": VALUES, "cell": st.just(1)}, optional={"fault": st.just("glued twice")})
+        for name in ("recall_low", "recall", "texts", "majority", "champion")
+    },
+)
+STATUSES = st.sampled_from(["pending", "running", "succeeded", "cached", "failed", "skipped"])
+RULES = st.builds(
+    rule,
+    kind=st.sampled_from(["min", "max", "equals"]),
+    bound=st.floats(-1, 1) | st.just(Reference("evaluate", "majority")),
+    estimate=st.none() | st.just(DATA["estimate"]),
+    n=st.none() | st.just(DATA["n"]),
+    when=st.none() | st.just("champion"),
+)
+
+
+def sound(scraps: dict[str, Any], name: str) -> bool:
+    scrap = scraps.get(name)
+    return scrap is not None and "fault" not in scrap
+
+
+def finite(scraps: dict[str, Any], name: str) -> bool:
+    value = scraps[name]["value"] if sound(scraps, name) else None
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@given(RULES, STATUSES, SCRAPS)
+def test_nothing_passes_on_evidence_that_is_missing_or_broken(
+    judged: Rule, status: str, scraps: dict[str, Any]
+) -> None:
+    gate = gates.judge("register", [judged], {"evaluate": entry(status, **scraps)})[0]
+    if gate["verdict"] == "fail":
+        return
+    assert status in ("succeeded", "cached")
+    if judged.when:
+        assert sound(scraps, "champion")
+        assert scraps["champion"]["value"] is (gate["verdict"] != "not-applicable")
+    if gate["verdict"] == "not-applicable":
+        return
+    assert sound(scraps, "recall_low")
+    if judged.kind == "equals":
+        assert gate["verdict"] == "pass"
+        assert gate["value"] == gate["bound"]
+        assert str(gate["value"]).strip().lower() not in ("", "nan", "inf", "-inf", "none")
+        return
+    assert finite(scraps, "recall_low")
+    assert not isinstance(judged.bound, Reference) or finite(scraps, "majority")
+    assert judged.estimate is None or finite(scraps, "recall")
+    assert judged.n is None or (finite(scraps, "texts") and scraps["texts"]["value"] >= 1)
+    met = gate["value"] >= gate["bound"] if judged.kind == "min" else gate["value"] <= gate["bound"]
+    assert met is (gate["verdict"] == "pass")

@@ -1,0 +1,295 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from runner import lifecycle, record
+from runner.errors import BadRequest, RunFailed
+from runner.record import Record
+
+from .conftest import Project
+
+
+def statuses(found: Record) -> dict[str, str]:
+    return {phase: entry["status"] for phase, entry in found["phases"].items()}
+
+
+def whys(found: Record) -> dict[str, str]:
+    return {phase: entry["why"] for phase, entry in found["phases"].items()}
+
+
+def test_a_run_leaves_all_of_it_in_its_folder(chain: Project) -> None:
+    found = chain.run(run_id="first", sets=("make.number=3",))
+    assert found == json.loads((chain.run_dir / "run.json").read_text(encoding="utf-8"))
+    assert sorted(path.name for path in chain.run_dir.iterdir() if path.name != ".lock") == [
+        "events.jsonl", "gates", "make", "notebooks", "params.yaml", "report.html", "run.json", "use"
+    ]  # fmt: skip
+    assert sorted(path.name for path in (chain.run_dir / "notebooks").iterdir()) == [
+        "make.html", "make.ipynb", "use.html", "use.ipynb"
+    ]  # fmt: skip
+    assert (chain.run_dir / "use" / "twice.txt").read_text() == "6.0"
+    assert (chain.run_dir / "params.yaml").read_text() == "make:\n  number: 3\n  source: ''\nuse: {}\n"
+    assert (found["status"], statuses(found)) == ("succeeded", {"make": "succeeded", "use": "succeeded"})
+    assert found["decision"] == {"verdict": "release", "reason": "1 of 1 gates passed"}
+    assert found["source"] == {"commit": None, "dirty": None, "lock_sha256": None}
+    make = found["phases"]["make"]
+    assert make["scraps"] == {"number": {"value": 3, "cell": 3, "description": "what was written"}}
+    assert make["notebook"]["path"] == "notebooks/make.ipynb"
+    assert list(make["code"]) == ["notebooks/helper.py"]
+    assert (make["why"], make["params"], make["error"]) == ("first run", {"number": 3, "source": ""}, None)
+    assert found["phases"]["use"]["inputs"]["make_dir"] == make["output_sha256"]
+    gates = json.loads((chain.run_dir / "gates" / "use.json").read_text())
+    assert gates == {"schema": 1, "phase": "use", "gates": found["gates"]}
+    assert found["gates"] == [
+        {"phase": "use", "scrap": "make.number", "rule": {"min": 1}, "value": 3, "bound": 1, "verdict": "pass",
+         "reason": "3 ≥ 1", "why": "a number below 1 is no number"}
+    ]  # fmt: skip
+
+
+def test_what_happens_is_told_and_written_as_it_happens(chain: Project) -> None:
+    chain.run(last="make")
+    told = [word[:2] for word in chain.watcher.told if word[0] != "cell"]
+    assert told == [("phase_started", "make"), ("phase_ended", "make"), ("phase_skipped", "use")]
+    assert ("cell", "make", 1, 4, "number: int = 2  # what to write") in chain.watcher.told
+    lines = [json.loads(line) for line in (chain.run_dir / "events.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines if "cell" not in line["event"]] == [
+        "run-started", "phase-started", "phase-ended", "run-ended"
+    ]  # fmt: skip
+    assert [line["cell"] for line in lines if line["event"] == "cell-ended"] == [0, 1, 2, 3]
+
+
+def test_an_unchanged_run_is_copied_after_its_digest_was_checked(chain: Project) -> None:
+    first = chain.run(run_id="first")
+    chain.run(run_id="second")
+    third = chain.run(run_id="third")
+    assert statuses(third) == {"make": "cached", "use": "cached"}
+    assert whys(third) == dict.fromkeys(["make", "use"], "unchanged since first")
+    for phase in ("make", "use"):
+        assert third["phases"][phase]["output_sha256"] == first["phases"][phase]["output_sha256"]
+        assert third["phases"][phase]["cached_from"] == "first"
+        assert (chain.run_dir / "notebooks" / f"{phase}.html").is_file()
+    assert (chain.run_dir / "use" / "twice.txt").read_text() == "4.0"
+    assert third["decision"] == first["decision"]
+
+
+WATCHED = """
+import sys
+def watch(event, arguments):
+    if event == "subprocess.Popen":
+        print("started", arguments[0], file=sys.stderr)
+    elif event in ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec"):
+        print("started", event, file=sys.stderr)
+sys.addaudithook(watch)
+from runner.cli import main
+try:
+    main()
+finally:
+    slow = {"papermill", "nbclient", "mlflow", "pandas", "scrapbook", "nbconvert", "IPython", "jupyter_client"}
+    print("imported", sorted(slow & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_an_unchanged_run_starts_no_process_but_git_and_imports_nothing_slow(chain: Project) -> None:
+    subprocess.run(["git", "init", "-q", str(chain.root)], check=True)
+    chain.run(run_id="first")
+    command = [sys.executable, "-c", WATCHED, "run"]
+    done = subprocess.run(command, cwd=chain.root, env=os.environ.copy(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith(("started", "imported"))]
+    assert set(said[:-1]) <= {"started git"}
+    assert said[-1] == "imported []"
+    assert "release: 1 of 1 gates passed" in done.stdout
+
+
+def test_a_changed_parameter_is_named_and_an_equal_output_cuts_the_rest_off(chain: Project) -> None:
+    chain.run(run_id="first")
+    plan = chain.plan(sets=("make.number=5",))
+    assert {name: (phase.status, phase.why) for name, phase in plan.items()} == {
+        "make": ("run", "params make.number 2 → 5"),
+        "use": ("run", "make runs before it"),
+    }
+    chain.write("notebooks/helper.py", "def scale(number):\n    return 1 * number\n")
+    found = chain.run(run_id="second")
+    assert statuses(found) == {"make": "succeeded", "use": "cached"}
+    assert whys(found) == {"make": "notebooks/helper.py changed", "use": "unchanged since first"}
+
+
+def test_an_output_that_was_touched_is_not_reused(chain: Project) -> None:
+    chain.run(run_id="first")
+    (chain.run_dir / "make" / "number.txt").write_text("3")
+    plan = chain.plan()
+    assert plan["make"].why == "the output in first no longer matches its digest"
+    assert chain.plan(fresh=True)["make"].why == "asked for with --fresh"
+
+
+def test_prose_does_not_count_but_code_does(chain: Project) -> None:
+    chain.run(run_id="first", last="make")
+    path = chain.root / "notebooks" / "make.ipynb"
+    text = path.read_text()
+    path.write_text(
+        text.replace('"cells": [', '"cells": [{"cell_type":"markdown","id":"m","metadata":{},"source":"Hi"},')
+    )
+    assert chain.plan()["make"].status == "cached"
+    path.write_text(text.replace("helper.scale(number)", "helper.scale(number + 0)"))
+    assert chain.plan()["make"].why == "notebook code changed"
+
+
+def test_a_place_outside_the_run_is_looked_at_again(project: Project) -> None:
+    place = project.write("place.txt", "one")
+    project.write(
+        "outside_reader.py",
+        "import hashlib\nfrom pathlib import Path\n"
+        "def state(uri):\n"
+        "    path = Path(uri.partition(':')[2].partition('#')[0])\n"
+        "    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else 'absent'\n",
+    )
+    project.notebook(
+        "put",
+        "import json, sys\nfrom pathlib import Path\nsys.path.insert(0, '..')\nimport outside_reader",
+        f"uri = 'place:{place}#live'\n"
+        "Path(output_dir, 'external.json').write_text(json.dumps([{'uri': uri, 'sha256': outside_reader.state(uri)}]))",
+        parameters='output_dir: str = "x"',
+    )
+    project.pipeline("phases: [put]\nexternal: {place: 'outside_reader:state'}\n")
+    project.run(run_id="first")
+    assert project.plan()["put"].status == "cached"
+    place.write_text("two")
+    assert project.plan()["put"].why == "place:live changed"
+    place.unlink()
+    assert project.plan()["put"].why == "place:live is gone"
+    project.pipeline("phases: [put]\n")
+    assert project.plan()["put"].why == "place:live has no reader under `external` in pipeline.yaml"
+    project.pipeline("phases: [put]\nexternal: {place: 'outside_reader:stat'}\n")
+    assert "could not be read (AttributeError" in project.plan()["put"].why
+
+
+def test_a_gate_stops_the_run_and_that_is_a_result(chain: Project) -> None:
+    found = chain.run(sets=("make.number=0",))
+    assert (found["status"], statuses(found)) == ("stopped", {"make": "succeeded", "use": "skipped"})
+    assert found["decision"] == {"verdict": "stopped", "reason": "the gates of use stopped the run: make.number: 0 < 1"}
+    assert (chain.run_dir / "report.html").is_file()
+    assert not (chain.run_dir / "use").exists()
+    assert (record.exit_code(found), record.exit_code(found, fail_on_stop=True)) == (0, 3)
+    assert chain.plan(sets=("make.number=0",))["use"].status == "skipped"
+
+
+def test_a_guarded_phase_without_rules_is_refused(chain: Project) -> None:
+    chain.pipeline("phases: [make, use]\ngates: {use: []}\n")
+    found = chain.run()
+    assert found["status"] == "stopped"
+    assert found["gates"][0]["reason"] == "no rules: a guarded phase without a rule is refused, not passed"
+
+
+def test_a_scrap_glued_before_the_kernel_died_does_not_pass(chain: Project) -> None:
+    chain.notebook(
+        "make",
+        "from IPython.display import display\n"
+        "scrap = {'name': 'number', 'data': 9, 'encoder': 'json', 'version': 1}\n"
+        "display({'application/scrapbook.scrap.json+json': scrap}, raw=True)",
+        "import os\nos.kill(os.getpid(), 9)",
+        parameters='output_dir: str = "x"',
+    )
+    found = chain.run(run_id="first")
+    assert (found["status"], statuses(found)) == ("failed", {"make": "failed", "use": "skipped"})
+    assert found["phases"]["make"]["cause"] == "kernel-died"
+    assert found["phases"]["make"]["scraps"]["number"]["value"] == 9
+    assert (found["gates"], record.exit_code(found)) == ([], 4)
+    assert found["decision"]
+    assert found["decision"]["reason"].startswith("make failed: the kernel was killed by SIGKILL")
+    assert all((chain.run_dir / name).is_file() for name in ("report.html", "notebooks/make.html"))
+    assert chain.plan()["make"].why == "it failed in first and has not succeeded before"
+
+
+def test_a_timeout_fails_the_phase(chain: Project) -> None:
+    chain.notebook("make", "import time\ntime.sleep(60)", parameters='output_dir: str = "x"')
+    found = chain.run(timeout=1.0)
+    assert (found["phases"]["make"]["cause"], record.exit_code(found)) == ("timeout", 5)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '[{"uri": "a:b"}]'])
+def test_an_external_json_that_cannot_be_read_fails_the_phase(project: Project, content: str) -> None:
+    project.notebook(
+        "put", f"from pathlib import Path\nPath(output_dir, 'external.json').write_text({content!r})",
+        parameters='output_dir: str = "x"',
+    )  # fmt: skip
+    project.pipeline("phases: [put]")
+    found = project.run()
+    assert found["phases"]["put"]["cause"] == "internal"
+    assert str(found["phases"]["put"]["message"]).startswith("external.json must be a list of {uri, sha256}; it ")
+
+
+def test_an_interrupted_run_says_so(chain: Project) -> None:
+    chain.notebook("make", "import time\ntime.sleep(60)", parameters='output_dir: str = "x"')
+
+    def terminate(phase: str, number: int, *_: object) -> None:
+        if number == 2:  # the cell that sleeps
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    found = chain.run(on_cell=terminate)
+    assert (found["status"], statuses(found)) == ("interrupted", {"make": "failed", "use": "skipped"})
+    assert found["phases"]["make"]["cause"] == "interrupted"
+    assert found["decision"] == {"verdict": "interrupted", "reason": "a signal ended the run, in make"}
+    assert record.exit_code(found) == 130
+    assert (chain.run_dir / "report.html").is_file()
+
+
+def test_from_takes_what_came_before_from_the_newest_run_that_has_it(chain: Project) -> None:
+    with pytest.raises(BadRequest, match=r"--from use: no run in .* has make with the output they recorded"):
+        chain.run(first="use")
+    chain.run(run_id="first", last="make", sets=("make.number=4",))
+    found = chain.run(run_id="second", first="use")
+    assert whys(found) == {"make": "taken from first (--from use)", "use": "first run"}
+    assert (statuses(found), found["status"]) == ({"make": "cached", "use": "succeeded"}, "succeeded")
+    assert (chain.run_dir / "use" / "twice.txt").read_text() == "8.0"
+    with pytest.raises(BadRequest, match="--from use takes make from an earlier run, so it would change nothing"):
+        chain.run(first="use", sets=("make.number=5",))
+
+
+def test_to_ends_early_and_decides_nothing(chain: Project) -> None:
+    found = chain.run(last="make")
+    assert (found["status"], statuses(found)) == ("succeeded", {"make": "succeeded", "use": "skipped"})
+    assert found["decision"] == {"verdict": "incomplete", "reason": "it ended after make, as asked (--to make)"}
+
+
+def test_a_run_that_nothing_judged_releases_nothing(project: Project) -> None:
+    project.notebook("make", "1", parameters='output_dir: str = "x"')
+    project.pipeline("phases: [make]")
+    assert project.run()["decision"] == {
+        "verdict": "incomplete", "reason": "all 1 phases succeeded, but no gate judged them"
+    }  # fmt: skip
+
+
+def test_wrong_options_are_told_at_once_and_nothing_starts(chain: Project) -> None:
+    with pytest.raises(BadRequest) as fault:
+        chain.run(first="us", last="mak", engine="locl", run_id="../x")
+    assert fault.value.faults == (
+        "--from us: there is no such phase; did you mean use?",
+        "--to mak: there is no such phase; did you mean make?",
+        "--engine locl: there is none; did you mean local?",
+        "--run-id ../x: allowed are letters, digits, '.', '_' and '-', 80 at most",
+    )
+    assert not (chain.root / "runs").exists()
+
+
+def test_a_run_id_is_used_once(chain: Project) -> None:
+    chain.run(run_id="one", last="make")
+    with pytest.raises(BadRequest, match="there is a run one already"):
+        chain.run(run_id="one")
+
+
+def test_a_fault_of_the_runner_is_recorded_and_raised(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Path) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(lifecycle, "render", broken)
+    with pytest.raises(RunFailed, match="the runner failed: RuntimeError: no ink"):
+        chain.run(run_id="one")
+    found = record.load(chain.root / "runs" / "one")
+    assert (found["status"], statuses(found)) == ("failed", {"make": "succeeded", "use": "skipped"})
+    assert "no ink" in (chain.root / "runs" / "one" / "events.jsonl").read_text()
+    assert (chain.root / "runs" / "one" / "report.html").is_file()

@@ -1,0 +1,151 @@
+from pathlib import Path
+
+import pytest
+
+from runner import pipeline
+from runner.errors import BadRequest
+from runner.gates import Reference
+from runner.pipeline import load_pipeline
+
+from .conftest import Project
+
+OUTPUT = 'output_dir: str = "x"'
+
+
+def faults(project: Project) -> list[str]:
+    with pytest.raises(BadRequest) as fault:
+        load_pipeline(project.root / "params" / "pipeline.yaml")
+    assert fault.value.exit_code == 2
+    assert str(fault.value).splitlines()[-1].startswith("next: mend ")
+    return [text.removeprefix("pipeline.yaml: ") for text in fault.value.faults]
+
+
+def phases(project: Project, **reads: list[str]) -> None:
+    for phase, folders in reads.items():
+        declared = "\n".join([*(f'{name}_dir: str = "x"' for name in folders), OUTPUT])
+        project.notebook(phase, "1", parameters=declared)
+
+
+def test_the_graph_follows_from_the_notebooks(project: Project) -> None:
+    phases(project, report=["score", "load"], score=["load", "fit"], fit=["load"], load=[])
+    project.pipeline("phases: [report, score, fit, load]")
+    found = load_pipeline(project.root / "params" / "pipeline.yaml")
+    assert found.order == ("load", "fit", "score", "report")
+    assert found.edges == {"report": ("score", "load"), "score": ("load", "fit"), "fit": ("load",), "load": ()}
+    assert found.root == project.root
+    assert found.before("score") == ("load", "fit")
+
+
+def test_otherwise_phases_come_as_they_are_listed(project: Project) -> None:
+    phases(project, b=[], a=[], d=["c"], c=[])
+    project.pipeline("phases: [b, d, a, c]")
+    assert load_pipeline(project.root / "params" / "pipeline.yaml").order == ("b", "a", "c", "d")
+
+
+def test_a_circle_is_named(project: Project) -> None:
+    phases(project, a=["c"], b=["a"], c=["b"])
+    project.pipeline("phases: [a, b, c]")
+    (fault,) = faults(project)
+    assert fault.startswith("the phases read each other in a circle: ")
+    assert fault.count("→") == 3
+
+
+def test_a_phase_that_reads_itself_is_a_circle(project: Project) -> None:
+    phases(project, a=["a"])
+    project.pipeline("phases: [a]")
+    assert faults(project) == ["the phases read each other in a circle: a → a"]
+
+
+def test_a_missing_notebook_is_named(project: Project) -> None:
+    phases(project, a=[])
+    project.pipeline("phases: [a, b]")
+    assert faults(project) == [f"{project.root}/notebooks/b.ipynb: No such file or directory"]
+
+
+def test_a_misspelt_edge_is_told_from_a_folder(project: Project) -> None:
+    phases(project, prepare=[], train=["prepar", "cache"])
+    project.pipeline("phases: [prepare, train]")
+    assert faults(project) == ["train reads prepar_dir, but there is no phase prepar; did you mean prepare_dir?"]
+
+
+def test_an_edge_from_a_notebook_that_is_no_phase_is_a_fault(project: Project) -> None:
+    phases(project, prepare=[], train=["features"], features=[])
+    project.pipeline("phases: [prepare, train]")
+    assert faults(project) == ["train reads features_dir, and features.ipynb exists, but phases does not name features"]
+
+
+def test_gates_are_read(chain: Project) -> None:
+    chain.pipeline(
+        "phases: [make, use]\n"
+        "gates:\n  use:\n"
+        "    - {scrap: make.number, min: make.low, estimate: make.number, n: make.n, when: champion, why: so}\n"
+        "scraps: {make: {number: a, low: b, n: c, champion: d}}\n"
+    )
+    (rule,) = load_pipeline(chain.root / "params" / "pipeline.yaml").gates["use"]
+    assert rule.scrap == rule.estimate == Reference("make", "number")
+    assert (rule.kind, rule.bound, rule.n) == ("min", Reference("make", "low"), Reference("make", "n"))
+    assert (rule.when, rule.why) == ("champion", "so")
+
+
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        ("{scrap: make.numbr, min: 1}", "make documents no scrap numbr in `scraps`; did you mean number?"),
+        ("{scrap: mak.number, min: 1}", "names the phase mak; did you mean make?"),
+        ("{scrap: use.twice, min: 1}", "looks at use, which does not come before the guarded phase"),
+        ("{scrap: number, min: 1}", "scrap is 'number'; it must be phase.scrap"),
+        ("{scrap: make.number, min: 1, max: 2}", "min and max given; exactly one of min, max, equals"),
+        ("{scrap: make.number}", "no bound given; exactly one of min, max, equals"),
+        ("{min: 1}", "no scrap is named"),
+        ("{scrap: make.number, mini: 1, min: 1}", "'mini' is no key; did you mean min?"),
+        ("{scrap: make.number, min: true}", "min is True; allowed is a finite number or phase.scrap"),
+        ("{scrap: make.number, min: .nan}", "min is nan; allowed is a finite number or phase.scrap"),
+        ("{scrap: make.number, min: high}", "min is 'high'; it must be phase.scrap"),
+        ("{scrap: make.number, equals: nan}", "equals is 'nan'; allowed is a finite number, true, false, a text"),
+        ("{scrap: make.number, equals: [1]}", "equals is [1]; allowed is a finite number, true, false, a text"),
+        ("{scrap: make.number, min: 1, when: always}", "when is 'always'; allowed is champion"),
+        ("{scrap: make.number, min: 1, when: champion}", "make documents no scrap champion in `scraps`"),
+        ("{scrap: make.number, min: 1, why: 3}", "why is 3; it must be a sentence"),
+        ("{scrap: make.number, equals: 1, estimate: make.number}", "an estimate says nothing about equality"),
+        ("make.number", "'make.number' is no rule"),
+    ],
+)
+def test_a_badly_written_gate_is_a_fault(chain: Project, rule: str, fault: str) -> None:
+    chain.pipeline(
+        f"phases: [make, use]\ngates: {{use: [{rule}]}}\nscraps: {{make: {{number: n}}, use: {{twice: t}}}}\n"
+    )
+    found = faults(chain)
+    assert len(found) == 1
+    assert found[0].startswith("gates.use, rule 1")
+    assert fault in found[0]
+
+
+def test_all_faults_are_told_at_once(chain: Project) -> None:
+    chain.pipeline(
+        "phases: [make, use, make]\n"
+        "gate: {}\n"
+        "gates: {us: [], use: [{scrap: make.numbr, min: 1}, {scrap: make.number, mn: 1}]}\n"
+        "uses: {use: [nowhere]}\n"
+        "external: {registry: delivery.external}\n"
+        "lock: absent.txt\n"
+        "scraps: {make: {number: n}}\n"
+    )
+    assert faults(chain) == [
+        "'gate' is no key; did you mean gates?",
+        "phase make is given twice",
+        "gates names the phase us; did you mean use?",
+        "gates.use, rule 1: scrap: make documents no scrap numbr in `scraps`; did you mean number?",
+        "gates.use, rule 2: 'mn' is no key; did you mean min?",
+        "gates.use, rule 2: no bound given; exactly one of min, max, equals",
+        "uses.use names nowhere, which is no module of the project",
+        "external.registry is 'delivery.external'; it must be module:function",
+        f"lock names {chain.root}/params/absent.txt, which is no file",
+    ]
+
+
+def test_the_nearest_pipeline_is_found(chain: Project, tmp_path: Path) -> None:
+    inside = chain.root / "notebooks"
+    assert pipeline.locate(None, inside) == chain.root / "params" / "pipeline.yaml"
+    assert pipeline.runs_folder(chain.root / "params" / "pipeline.yaml") == chain.root / "runs"
+    with pytest.raises(BadRequest, match=r"there is no file other\.yaml"):
+        pipeline.locate(Path("other.yaml"), tmp_path)

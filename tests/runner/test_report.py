@@ -1,0 +1,116 @@
+"""The page of a run: verdict first, missing evidence red, every link leads somewhere."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner import record
+from runner.report import shown, write_report
+
+from .conftest import GLUE, Project
+
+PIPELINE = """
+notebooks: ../notebooks
+phases: [measure, publish]
+gates:
+  publish:
+    - {scrap: measure.accuracy_low, min: 0.5, why: "half wrong is a coin"}
+    - {scrap: measure.absent, max: 1}
+scraps:
+  measure:
+    accuracy: "share <right>"
+    accuracy_low: "its lower end"
+    accuracy_high: "its upper end"
+    absent: "never glued"
+"""
+MEASURE = GLUE + "\nglue('accuracy', 0.75)\nglue('accuracy_low', {low})\nglue('accuracy_high', 0.9)"
+
+
+@pytest.fixture
+def run(project: Project) -> Callable[..., tuple[str, Path]]:
+    """Give a function that runs a small pipeline and gives its page and folder."""
+
+    def execute(low: str = "0.6", gates: str = PIPELINE) -> tuple[str, Path]:
+        project.write("params/pipeline.yaml", gates)
+        project.notebook("measure", MEASURE.replace("{low}", low), parameters='output_dir: str = "x"')
+        project.notebook(
+            "publish", "print('out')", parameters='measure_dir: str = "x"\noutput_dir: str = "y"  # <b>where</b>'
+        )
+        project.run()
+        run_dir = project.run_dir
+        return (run_dir / record.REPORT).read_text(encoding="utf-8"), run_dir
+
+    return execute
+
+
+def test_missing_evidence_is_red_and_stops(run: Callable[..., tuple[str, Path]]) -> None:
+    html, _ = run()
+    assert '<h1 class="bad">Stopped: not released</h1>' in html
+    row = next(part for part in html.split("<tr>")[1:] if "measure.absent" in part)
+    assert '<span class="pill bad">✗ fail</span>' in row
+    assert '<td class="number bad" data-label="value">missing</td>' in row
+
+
+def test_a_release_shows_values_intervals_and_reasons(run: Callable[..., tuple[str, Path]]) -> None:
+    html, _ = run(gates=PIPELINE.replace("    - {scrap: measure.absent, max: 1}\n", ""))
+    assert '<h1 class="good">Release</h1>' in html
+    assert "1 of 1 gates passed" in html
+    assert "half wrong is a coin" in html
+    assert "0.7500 (0.6000 to 0.9000)" in html
+    assert "share &lt;right&gt;" in html
+
+
+def test_a_failure_shows_the_error_and_what_to_do(run: Callable[..., tuple[str, Path]]) -> None:
+    html, _ = run(low="1 / 0")
+    assert '<h1 class="bad">Failed: not released</h1>' in html
+    assert "ZeroDivisionError" in html
+    assert "Next: open the notebook at the failing cell" in html
+
+
+def test_every_link_leads_to_an_anchor(run: Callable[..., tuple[str, Path]]) -> None:
+    html, run_dir = run()
+    links = re.findall(r'href="([^"]+)"', html)
+    assert any("#cell-" in link for link in links)
+    for link in links:
+        page, _, anchor = link.partition("#")
+        assert (
+            f'id="{anchor}"' in (run_dir / page).read_text(encoding="utf-8") if anchor else (run_dir / page).is_file()
+        )
+
+
+def test_the_page_needs_no_network_and_runs_nothing(run: Callable[..., tuple[str, Path]]) -> None:
+    html, _ = run()
+    assert "<script" not in html
+    assert re.findall(r'(?:src|href)="(?:https?:)?//', html) == []
+    assert "default-src 'none'" in html
+
+
+def test_a_run_cut_short_has_a_page(run: Callable[..., tuple[str, Path]]) -> None:
+    _, run_dir = run()
+    found = record.load(run_dir)
+    found["status"], found["decision"] = "running", None
+    found["phases"]["publish"]["status"] = "running"
+    record.save(run_dir, found)
+    (run_dir / "notebooks" / "publish.html").unlink(missing_ok=True)
+    html = write_report(run_dir).read_text(encoding="utf-8")
+    assert '<h1 class="warn">Interrupted: not released</h1>' in html
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "missing"),
+        (True, "yes"),
+        (1234567, "1,234,567"),
+        (0.98765, "0.9877"),
+        (1.5e-7, "1.5e-07"),
+        (0.0, "0.0000"),
+        ("a" * 64, "aaaaaaaaaaaa…"),
+        ([1, 2], "[1, 2]"),
+        ("blue", "blue"),
+    ],
+)
+def test_values_are_shown_as_people_read_them(value: object, text: str) -> None:
+    assert shown(value) == text

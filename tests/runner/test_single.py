@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import single
+from runner.errors import BadRequest
+
+from .conftest import Project, Watcher
+
+
+def run(project: Project, name: str, out: str, *folders: str, **asked: Any) -> dict[str, Any]:
+    request = single.Request(name, cwd=project.root, out=Path(out), folders=folders, **asked)
+    return single.run(request, Watcher(lambda *_: None))  # type: ignore[arg-type]
+
+
+def test_one_phase_runs_with_the_folders_it_is_given(chain: Project) -> None:
+    made = run(chain, "make", "out/make", sets=("make.number=4",))
+    assert made["phases"]["make"]["status"] == "succeeded"
+    assert (chain.root / "out/make/number.txt").read_text() == "4"
+    own = chain.root / "out/make/_phase"
+    assert json.loads((own / "phase.json").read_text()) == made
+    assert all((own / name).is_file() for name in ("notebook.ipynb", "notebook.html"))
+
+    used = run(chain, "use", "out/use", "make_dir=out/make")
+    assert used["phases"]["use"]["status"] == "succeeded"
+    assert (chain.root / "out/use/twice.txt").read_text() == "8.0"
+    assert used["phases"]["make"] == made["phases"]["make"]
+    assert [gate["verdict"] for gate in used["gates"]] == ["pass"]
+    assert json.loads((chain.root / "out/use/_phase/gates.json").read_text())["gates"] == used["gates"]
+    assert single.exit_code(used) == 0
+
+
+def test_its_output_has_the_digest_that_a_run_gives_it(chain: Project) -> None:
+    found = chain.run(last="make")
+    made = run(chain, "make", "out/make")
+    assert made["phases"]["make"]["output_sha256"] == found["phases"]["make"]["output_sha256"]
+
+
+def test_evidence_may_stand_in_the_record_of_a_run(chain: Project) -> None:
+    chain.run(run_id="first", last="make")
+    assert run(chain, "use", "out/use", "make_dir=runs/first/make")["phases"]["use"]["status"] == "succeeded"
+
+
+def test_a_guarded_phase_needs_evidence(chain: Project) -> None:
+    (chain.root / "bare").mkdir()
+    (chain.root / "bare" / "number.txt").write_text("4")
+    found = run(chain, "use", "out/use", "make_dir=bare")
+    assert found["phases"]["use"]["status"] == "skipped"
+    assert found["gates"][0]["reason"] == "make.number is missing: nothing is known of make"
+    assert (single.exit_code(found), single.exit_code(found, fail_on_stop=True)) == (0, 3)
+    assert not (chain.root / "out/use/twice.txt").exists()
+
+
+def test_evidence_about_other_bytes_is_none(chain: Project) -> None:
+    chain.run(run_id="first", last="make")
+    (chain.run_dir / "make" / "number.txt").write_text("5")
+    found = run(chain, "use", "out/use", "make_dir=runs/first/make")
+    assert found["gates"][0]["verdict"] == "fail"
+
+
+def test_a_phase_that_fails_keeps_what_it_did(chain: Project) -> None:
+    chain.notebook("make", "1 / 0", parameters='output_dir: str = "x"')
+    found = run(chain, "make", "out")
+    assert (found["phases"]["make"]["cause"], single.exit_code(found)) == ("cell-error", 1)
+    assert (chain.root / "out/_phase/notebook.html").is_file()
+    assert single.summary(found) == "make failed: ZeroDivisionError in cell 2: division by zero"
+
+
+def test_wrong_folders_are_told_at_once(chain: Project) -> None:
+    chain.write("full/file", "")
+    with pytest.raises(BadRequest) as fault:
+        run(chain, "use", "full", "mak_dir=x")
+    assert fault.value.faults == (
+        "--in mak_dir=x: use reads no mak_dir; did you mean make_dir?",
+        "use reads make_dir; give --in make_dir=PATH",
+        "--out full exists and is not empty",
+    )
+    with pytest.raises(BadRequest, match=r"there is no phase mke; did you mean make\?"):
+        run(chain, "mke", "out")
