@@ -21,6 +21,7 @@ def repetition(kept: pd.DataFrame, overview: pd.DataFrame) -> "Figure":
     figure, (left, right) = _figure(columns=2)
     repeats = kept["normalized"].value_counts()
     left.hist(repeats, bins=_whole_numbers(1, int(repeats.max())), color=COMPLIANT)
+    left.locator_params(axis="x", integer=True)
     left.set_xlabel("rows with the same words")
     left.set_ylabel("distinct texts")
     left.set_title(f"{len(kept):,} rows hold {len(repeats):,} distinct texts")
@@ -66,7 +67,7 @@ def lengths(kept: pd.DataFrame) -> "Figure":
     axes.set_xlabel("words in a text")
     axes.set_ylabel("distinct texts")
     axes.set_title("length of the texts")
-    axes.legend(frameon=False)
+    axes.legend(framealpha=1, edgecolor="none")
     return figure
 
 
@@ -93,4 +94,4 @@ def _bars(axes, table: pd.DataFrame, colours: dict, labels: dict, number: str = 
         bars = axes.bar(positions, table[column], width=width, color=colour, label=labels[column])
         axes.bar_label(bars, fmt=number, fontsize=8)
     axes.set_xticks(range(len(table)), table.index)
-    axes.legend(frameon=False)
+    axes.legend(framealpha=1, edgecolor="none")

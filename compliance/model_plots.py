@@ -32,7 +32,7 @@ def learning_curves(history: pd.DataFrame, best_epoch: int) -> "Figure":
         axes.set_ylabel(f"{title} of rows")
         axes.set_title(title)
         axes.set_xticks(_whole_ticks(history["epoch"]))
-    right.legend(frameon=False)
+    right.legend(framealpha=1, edgecolor="none")
     return figure
 
 
@@ -101,7 +101,7 @@ def reliability(calibration: pd.DataFrame) -> "Figure":
     axes.set_xlabel("mean probability in the bin")
     axes.set_ylabel("share that is non-compliant")
     axes.set_title("promised and observed")
-    axes.legend(frameon=False)
+    axes.legend(framealpha=1, edgecolor="none")
     return figure
 
 

@@ -274,7 +274,6 @@ def _new_record(prepared: Prepared, run_id: str) -> Record:
             "edges": {phase: list(names) for phase, names in pipeline.edges.items()},
             "scraps": {phase: dict(words) for phase, words in pipeline.scraps.items()},
         },
-        "model": None,
         "phases": {phase: new_entry(pipeline, phase, prepared.params[phase]) for phase in pipeline.order},
         "gates": [],
         "decision": None,

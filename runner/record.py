@@ -151,7 +151,6 @@ class Record(TypedDict):
     source: Source
     params_sha256: str
     pipeline: PipelineEntry
-    model: dict[str, Any] | None
     phases: dict[str, PhaseEntry]
     gates: list[GateEntry]
     decision: Decision | None

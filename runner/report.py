@@ -41,7 +41,7 @@ STATUSES = {
 BOUNDS = {"min": "at least", "max": "at most", "equals": "equal to"}
 NEXT = {
     "cell-error": "open the notebook at the failing cell, mend it, and run again: what succeeded is reused",
-    "bad-input": "mend the source as the message says, and run again",
+    "bad-input": "mend what the message names, and run again: what succeeded is reused",
     "kernel-died": "the kernel was killed, most often for want of memory: run on less data or a larger machine",
     "timeout": "give it more time with --timeout, or less to do",
     "interrupted": "run again: what succeeded is reused",
@@ -174,7 +174,7 @@ def _judged(gate: GateEntry, phases: dict[str, PhaseEntry], found: Record) -> Ju
         name=gate["scrap"] or "no rules",
         description=found["pipeline"]["scraps"].get(phase, {}).get(name, ""),
         href=_href(phase, scrap["cell"]) if scrap else "",
-        value=shown(gate["value"]),
+        value="" if gate["verdict"] == "not-applicable" else shown(gate["value"]),
         bound=f"{BOUNDS[rule[0]]} {shown(gate['bound'])}{reference}" if rule else "",
         n=shown(gate["n"]) if gate.get("n") is not None else "",
         reason=gate["reason"],

@@ -14,5 +14,5 @@ def shared_dir() -> Path:
     if not SHARED.is_dir():
         if os.environ.get("TREY_REQUIRE_SHARED") == "1":
             pytest.fail("TREY_REQUIRE_SHARED is 1, but there is no folder ../shared beside the project")
-        pytest.skip("needs ../shared beside the project")
+        pytest.skip("needs ../shared beside the project; docs/DATA.md says where anyone gets what is in it")
     return SHARED

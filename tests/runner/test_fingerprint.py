@@ -36,6 +36,7 @@ def changed(**parts: Any) -> Inputs:
         (changed(code={"pack/b.py": "1"}), ["pack/a.py is no longer used", "pack/b.py is new"]),
         (changed(lock="other"), ["lock changed"]),
         (changed(python="3.12.1"), ["Python 3.11.9 → 3.12.1"]),
+        (changed(params={"epochs": ""}), ['params use.epochs 6 → ""']),
         (changed(params={"epochs": 8}, lock=None), ["params use.epochs 6 → 8", "lock changed"]),
     ],
 )
