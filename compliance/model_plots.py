@@ -49,7 +49,7 @@ def score_distribution(labels: np.ndarray, probabilities: np.ndarray, threshold:
     axes.set_xlabel("probability of non-compliance")
     axes.set_ylabel("distinct texts (log above 10)")
     axes.set_title("probabilities by true label")
-    axes.legend(frameon=False, loc="upper center")
+    axes.legend(framealpha=1, edgecolor="none", loc="upper center")
     return figure
 
 
@@ -83,7 +83,7 @@ def operating_curve(labels: np.ndarray, probabilities: np.ndarray, threshold: fl
     axes.set_xlabel("threshold on the probability")
     axes.set_ylabel("share of distinct texts")
     axes.set_title("what another threshold would cost")
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(framealpha=1, edgecolor="none", loc="lower left")
     return figure
 
 

@@ -39,7 +39,7 @@ def versions(registered: Sequence[ModelVersion], figures: Sequence[str]) -> "Fig
     axes.set_xlim(-0.5, len(newest) - 0.5)
     axes.set_ylabel("share of distinct texts, with 95 % interval")
     axes.set_title("registered versions, each on the test split of its own run")
-    axes.legend(frameon=False)
+    axes.legend(framealpha=1, edgecolor="none")
     plt.close(figure)
     return figure
 
@@ -56,6 +56,6 @@ def latencies(checks: Sequence[Check]) -> "Figure":
     axes.set_xlabel("request")
     axes.set_ylabel("milliseconds until answered")
     axes.set_title(f"{len(checks)} requests through the scoring process, one after another")
-    axes.legend(frameon=False)
+    axes.legend(framealpha=1, edgecolor="none")
     plt.close(figure)
     return figure
