@@ -37,8 +37,8 @@ class Slot:
 class Endpoint:
     """The endpoint of one model in one environment.
 
-    `place` claims the endpoint for this process until `switch`, `discard` or the end of the process, so that two
-    deployments never overlap. Reading needs no claim.
+    `claim`, or at the latest `place`, keeps the endpoint for this process until `release`, `discard` or the end of the
+    process, so that two deployments never overlap. Reading needs no claim.
 
     Args:
         store: Folder that holds endpoints.
@@ -77,6 +77,29 @@ class Endpoint:
         state = self.state()
         return next((self._slot(state, name) for name in SLOTS if name != state["live"] and state["slots"][name]), None)
 
+    def claim(self) -> None:
+        """Keep other deployments out until `release`, `discard` or the end of the process; waits for one under way.
+
+        Raises:
+            EndpointBusy: Another deployment claims the endpoint.
+        """
+        if self.folder in self._claims:
+            return
+        try:
+            self._claims[self.folder] = locks.acquire(self.folder / "deployment.lock", self.wait)
+        except locks.Busy as error:
+            raise EndpointBusy(
+                f"process {error.holder} is deploying to {self.folder}; {self.wait:g} seconds passed. "
+                "Wait until it ends, then: trey run --from deploy"
+            ) from error
+        for leftover in self.folder.glob(f"{PLACING}*"):  # of a process that was killed
+            shutil.rmtree(leftover)
+
+    def release(self) -> None:
+        """End the claim, if there is one."""
+        if self.folder in self._claims:
+            locks.release(self._claims.pop(self.folder))
+
     def place(self, model_dir: Path, version: int, digest: str) -> Slot:
         """Copy a model into the slot that is not live, whole and verified, and claim the endpoint.
 
@@ -87,7 +110,7 @@ class Endpoint:
             ModelChanged: The folder is not intact or has another digest.
         """
         model_manifest(model_dir, digest)
-        self._claim()
+        self.claim()
         try:
             state = self.state()
             live = self._slot(state, state["live"]) if state["live"] else None
@@ -96,30 +119,25 @@ class Endpoint:
             name = SLOTS[1] if state["live"] == SLOTS[0] else SLOTS[0]
             self._fill(state, name, model_dir, version, digest)
         except BaseException:
-            self._release()
+            self.release()
             raise
         return Slot(name, version, digest, self.folder / name)
 
     def switch(self, name: str) -> Slot:
-        """Give all traffic to a slot, atomically, and end the claim.
+        """Give all traffic to a slot, atomically. The claim stays, for what must follow before another deployment.
 
         Raises:
             EndpointError: The slot is empty.
             EndpointBusy: Another deployment claims the endpoint.
             ModelChanged: The slot does not hold what the state says.
         """
-        self._claim()
-        try:
-            state = self.state()
-            slot = self._slot(state, name)
-            if slot is None:
-                raise EndpointError(
-                    f"slot {name} of {self.folder} is empty; place a model first: trey run --from deploy"
-                )
-            model_manifest(slot.folder, slot.digest)
-            self._write(_state(name, state["slots"]))
-        finally:
-            self._release()
+        self.claim()
+        state = self.state()
+        slot = self._slot(state, name)
+        if slot is None:
+            raise EndpointError(f"slot {name} of {self.folder} is empty; place a model first: trey run --from deploy")
+        model_manifest(slot.folder, slot.digest)
+        self._write(_state(name, state["slots"]))
         return slot
 
     def discard(self, name: str) -> None:
@@ -128,13 +146,13 @@ class Endpoint:
         Raises:
             EndpointBusy: Another deployment claims the endpoint.
         """
-        self._claim()
+        self.claim()
         try:
             state = self.state()
             if name != state["live"]:
                 self._empty(state, name)
         finally:
-            self._release()
+            self.release()
 
     def evidence(self) -> dict[str, str] | None:
         """Give the digests of what lies here (state and the model.json of each slot), or None without a state."""
@@ -172,22 +190,6 @@ class Endpoint:
             self._write(_state(state["live"], state["slots"] | {name: None}))
         if (self.folder / name).exists():
             shutil.rmtree(self.folder / name)
-
-    def _claim(self) -> None:
-        if self.folder in self._claims:
-            return
-        try:
-            self._claims[self.folder] = locks.acquire(self.folder / "deployment.lock", self.wait)
-        except locks.Busy as error:
-            raise EndpointBusy(
-                f"process {error.holder} is deploying to {self.folder}; {self.wait:g} seconds passed. "
-                "Wait until it ends, then: trey run --from deploy"
-            ) from error
-        for leftover in self.folder.glob(f"{PLACING}*"):  # of a process that was killed
-            shutil.rmtree(leftover)
-
-    def _release(self) -> None:
-        locks.release(self._claims.pop(self.folder))
 
     def _write(self, state: dict[str, Any]) -> None:
         write_atomic(self.folder / STATE, canonical(state))

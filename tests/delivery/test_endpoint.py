@@ -18,7 +18,9 @@ HERE = Path(__file__).parent
 
 def deploy(endpoint: Endpoint, model_dir: Path, version: int) -> Slot:
     slot = endpoint.place(model_dir, version, digest_of(model_dir))
-    return endpoint.switch(slot.name)
+    live = endpoint.switch(slot.name)
+    endpoint.release()
+    return live
 
 
 @pytest.fixture
@@ -150,6 +152,16 @@ def test_two_deployments_never_overlap_and_a_dead_one_holds_nothing(
             endpoint.place(model_dir, 2, digest_of(model_dir))
         other.kill()
     assert deploy(endpoint, model_dir, 2).version == 2
+
+
+def test_a_claim_keeps_others_out_before_anything_is_placed(endpoint: Endpoint) -> None:
+    endpoint.claim()
+    store = str(endpoint.folder.parents[1])
+    code = f"from delivery.endpoint import Endpoint; Endpoint({store!r}, 'parts', 'staging', wait=0).claim()"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "EndpointBusy" in other.stderr
+    endpoint.discard("blue")
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_killed_anywhere_exactly_one_whole_version_is_live(tmp_path: Path) -> None:
