@@ -334,7 +334,8 @@ class _Client(PapermillNotebookClient):
         if ename == "SystemExit":
             message = f"cell {cell} ended the notebook with sys.exit({evalue}); the cells after it never ran"
             return Outcome("cell-error", message, failure)
-        return Outcome("cell-error", f"{ename} in cell {cell}: {evalue}".rstrip(": "), failure)
+        said = evalue or _failing_line(lines)
+        return Outcome("cell-error", f"{ename} in cell {cell}: {said}".rstrip(": "), failure)
 
     def _obituary(self, error: BaseException, stderr: Any) -> str:
         """Say how the kernel ended and what it last wrote."""
@@ -360,6 +361,12 @@ def _socket_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _failing_line(traceback: list[str]) -> str:
+    """Give the line of the cell that raised: all there is to say of an assertion without a message."""
+    arrows = (re.match(r"-+> \d+ (.*)", line) for line in traceback)
+    return next((arrow[1].strip() for arrow in arrows if arrow), "")
 
 
 def _plain(text: str) -> str:

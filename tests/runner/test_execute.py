@@ -59,6 +59,12 @@ def test_a_cell_error_ends_it_and_what_never_ran_is_pending(tmp_path: Path) -> N
     assert marks(tmp_path / "out.ipynb") == ["completed", "completed", "failed", "pending"]
 
 
+def test_an_assertion_without_a_message_is_told_by_its_line(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "n.ipynb", "total = 3", "print(total)\nassert total == 4")
+    outcome = execute(source, tmp_path / "out.ipynb", {})
+    assert outcome.message == "AssertionError in cell 1: assert total == 4"
+
+
 def test_bad_input_has_a_cause_of_its_own(tmp_path: Path) -> None:
     outcome = ran(tmp_path, "class BadInput(Exception): pass", "raise BadInput('row 3: no label')")
     assert (outcome.cause, outcome.message) == ("bad-input", "row 3: no label")
