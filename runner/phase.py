@@ -67,7 +67,7 @@ def new_entry(pipeline: Pipeline, phase: str, params: Mapping[str, Any]) -> Phas
         "external": [],
         "output_sha256": None,
         "scraps": {},
-        "plots": [],
+        "displays": [],
         "error": None,
     }
 
@@ -119,7 +119,7 @@ def run_job(
     descriptions: Mapping[str, str],
     on_cell: Callable[["CellEvent"], None],
 ) -> None:
-    """Run a phase and complete its entry: status, cause, scraps, plots, digest of the output.
+    """Run a phase and complete its entry: status, cause, scraps, displays, digest of the output.
 
     Args:
         engine: Who runs it.
@@ -132,7 +132,7 @@ def run_job(
     outcome = engine.run(job, on_cell)
     entry["seconds"] = round(time.monotonic() - started, 3)
     entry["cause"], entry["message"], entry["error"] = outcome.cause, outcome.message, outcome.error
-    entry["scraps"], entry["plots"] = scraps.read(job.executed, descriptions)
+    entry["scraps"], entry["displays"] = scraps.read(job.executed, descriptions)
     if outcome.cause is None:
         try:
             entry["external"] = read_external(job.output_dir / EXTERNAL)

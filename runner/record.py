@@ -59,8 +59,8 @@ class ScrapEntry(TypedDict):
     fault: NotRequired[str]
 
 
-class PlotEntry(TypedDict):
-    """A glued plot: an output of this cell whose metadata.scrapbook has this name."""
+class DisplayEntry(TypedDict):
+    """A glued picture or table: an output of this cell whose metadata.scrapbook has this name."""
 
     name: str
     cell: int
@@ -100,7 +100,7 @@ class PhaseEntry(TypedDict):
     external: list[ExternalState]
     output_sha256: str | None
     scraps: dict[str, ScrapEntry]
-    plots: list[PlotEntry]
+    displays: list[DisplayEntry]
     error: CellFailure | None
     python: NotRequired[str]
     lock_sha256: NotRequired[str | None]

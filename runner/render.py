@@ -94,8 +94,21 @@ def notebook_html(notebook_path: Path, html_path: Path) -> None:
     write_atomic(html_path, page.encode(), durable=False)
 
 
-def images(output: dict[str, Any]) -> Iterator[Markup]:
-    """Give the picture of an output, if it has one, with its bytes inside."""
+def display(output: dict[str, Any]) -> Markup:
+    """Give what an output shows: a picture with its bytes inside, a table, or text; empty where it shows nothing."""
+    data = output.get("data", {})
+    for image in _images(output):
+        return image
+    if "text/html" in data:
+        return Markup('<div class="html">{}</div>').format(_sanitized(_joined(data["text/html"])))
+    if "text/markdown" in data:
+        return _markdown(_joined(data["text/markdown"]))
+    if "text/plain" in data:
+        return Markup('<pre class="stdout">{}</pre>').format(_plain(_joined(data["text/plain"])))
+    return Markup("")
+
+
+def _images(output: dict[str, Any]) -> Iterator[Markup]:
     data = output.get("data", {})
     name = output.get("metadata", {}).get("scrapbook", {}).get("name", "")
     words = name.removeprefix("plot_").replace("_", " ") or _joined(data.get("text/plain", "picture"))
@@ -149,20 +162,7 @@ def _output(output: dict[str, Any]) -> Markup:
     if kind == "error":
         trace = _plain("\n".join(output.get("traceback", []))) or f"{output.get('ename')}: {output.get('evalue')}"
         return Markup('<pre class="error">{}</pre>').format(trace)
-    return _display(output)
-
-
-def _display(output: dict[str, Any]) -> Markup:
-    data = output.get("data", {})
-    for image in images(output):
-        return image
-    if "text/html" in data:
-        return Markup('<div class="html">{}</div>').format(_sanitized(_joined(data["text/html"])))
-    if "text/markdown" in data:
-        return _markdown(_joined(data["text/markdown"]))
-    if "text/plain" in data:
-        return Markup('<pre class="stdout">{}</pre>').format(_plain(_joined(data["text/plain"])))
-    return Markup("")
+    return display(output)
 
 
 def _image(kind: str, content: str, words: str) -> Markup:

@@ -80,10 +80,10 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A plot with the cell that drew it."""
+class Display:
+    """A picture or table with the cell that shows it."""
 
-    image: Markup
+    shown: Markup
     caption: str
     href: str
 
@@ -115,7 +115,7 @@ def page(found: Record, run_dir: Path) -> str:
         failures=[(name, entry, NEXT[entry["cause"] or "internal"]) for name, entry in _failed(phases)],
         gates=[_judged(gate, phases, found) for gate in found["gates"]],
         results={name: list(_results(name, entry)) for name, entry in phases.items() if entry["scraps"]},
-        plots={name: pictures for name in phases if (pictures := list(_pictures(name, phases[name], run_dir)))},
+        displays={name: glued for name in phases if (glued := list(_displays(name, phases[name], run_dir)))},
         phases=phases,
         statuses=STATUSES,
         notebooks={name for name in phases if (run_dir / "notebooks" / f"{name}.html").is_file()},
@@ -182,17 +182,17 @@ def _judged(gate: GateEntry, phases: dict[str, PhaseEntry], found: Record) -> Ju
     )
 
 
-def _pictures(phase: str, entry: PhaseEntry, run_dir: Path) -> Iterator[Picture]:
-    """Give the plots that a phase glued, out of its executed notebook."""
+def _displays(phase: str, entry: PhaseEntry, run_dir: Path) -> Iterator[Display]:
+    """Give the pictures and tables that a phase glued, out of its executed notebook."""
     path = run_dir / "notebooks" / f"{phase}.ipynb"
-    if not entry["plots"] or not path.is_file():
+    if not entry["displays"] or not path.is_file():
         return
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    for plot in entry["plots"]:
-        for output in cells[plot["cell"]].get("outputs", []):
-            if output.get("metadata", {}).get("scrapbook", {}).get("name") == plot["name"]:
-                caption = plot["name"].removeprefix("plot_").replace("_", " ")
-                yield from (Picture(image, caption, _href(phase, plot["cell"])) for image in render.images(output))
+    for glued in entry["displays"]:
+        for output in cells[glued["cell"]].get("outputs", []):
+            if output.get("metadata", {}).get("scrapbook", {}).get("name") == glued["name"]:
+                caption = glued["name"].partition("_")[2].replace("_", " ")
+                yield Display(render.display(output), caption, _href(phase, glued["cell"]))
 
 
 def _href(phase: str, cell: int) -> str:

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.record import PlotEntry, ScrapEntry
+from runner.record import DisplayEntry, ScrapEntry
 
 PREFIX = "application/scrapbook.scrap."
-PLOT = "plot_"
+DISPLAYS = ("plot_", "table_")  # names of what the report shows
 _PLAIN = ("json", "text")
 
 
-def read(notebook: Path, descriptions: Mapping[str, str]) -> tuple[dict[str, ScrapEntry], list[PlotEntry]]:
-    """Give the scraps and the plots of an executed notebook.
+def read(notebook: Path, descriptions: Mapping[str, str]) -> tuple[dict[str, ScrapEntry], list[DisplayEntry]]:
+    """Give the scraps and the displays (pictures and tables) of an executed notebook.
 
     A scrap that was glued more than once, or is no plain value, is given with a `fault`: it can be shown, not
     relied on.
@@ -41,7 +41,7 @@ def read(notebook: Path, descriptions: Mapping[str, str]) -> tuple[dict[str, Scr
         if len(places) > 1:
             cells_named = " and ".join(str(place) for place in dict.fromkeys(places))
             scraps[name]["fault"] = f"it was glued {len(places)} times, in cell {cells_named}"
-    return scraps, list(_plots(cells))
+    return scraps, list(_displays(cells))
 
 
 def _outputs(cells: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -57,10 +57,10 @@ def _payloads(cells: list[dict[str, Any]]) -> Iterator[tuple[int, str, dict[str,
                 yield index, kind.removeprefix(PREFIX).removesuffix("+json"), payload
 
 
-def _plots(cells: list[dict[str, Any]]) -> Iterator[PlotEntry]:
+def _displays(cells: list[dict[str, Any]]) -> Iterator[DisplayEntry]:
     for index, output in _outputs(cells):
         glue = output.get("metadata", {}).get("scrapbook", {})
-        if glue.get("display") and str(glue.get("name", "")).startswith(PLOT):
+        if glue.get("display") and str(glue.get("name", "")).startswith(DISPLAYS):
             yield {"name": glue["name"], "cell": index}
 
 

@@ -114,3 +114,20 @@ def test_a_run_cut_short_has_a_page(run: Callable[..., tuple[str, Path]]) -> Non
 )
 def test_values_are_shown_as_people_read_them(value: object, text: str) -> None:
     assert shown(value) == text
+
+
+def test_pictures_and_tables_that_were_glued_are_shown(project: Project) -> None:
+    table = "<table><tr><td onclick=x>0.9953</td></tr></table><script>x</script>"
+    glue = 'display({{"text/html": "{}"}}, metadata={{"scrapbook": {{"name": "{}", "display": True}}}}, raw=True)'
+    project.write("params/pipeline.yaml", "notebooks: ../notebooks\nphases: [measure]\n")
+    cells = [
+        "from IPython.display import display",
+        glue.format(table, "table_by_plant"),
+        glue.format("<b>aside</b>", "other"),
+    ]
+    project.notebook("measure", *cells, parameters='output_dir: str = "x"')
+    project.run()
+    html = (project.run_dir / record.REPORT).read_text(encoding="utf-8")
+    assert "<table><tbody><tr><td>0.9953</td></tr></tbody></table>" in html
+    assert '<figcaption><a href="notebooks/measure.html#cell-3">by plant</a></figcaption>' in html
+    assert "aside" not in html

@@ -30,12 +30,12 @@ def notebook(tmp_path: Path, *cells: list[dict[str, Any]]) -> Path:
 @pytest.mark.parametrize("value", [0, 1.5, True, None, [1, "a"], {"a": [1]}])
 def test_plain_values_come_with_their_cell_and_meaning(tmp_path: Path, value: Any) -> None:
     path = notebook(tmp_path, [], [glued("x", value), glued("name", "text", "text")])
-    found, plots = scraps.read(path, {"x": "what it is"})
+    found, displays = scraps.read(path, {"x": "what it is"})
     assert found == {
         "x": {"value": value, "cell": 2, "description": "what it is"},
         "name": {"value": "text", "cell": 2},
     }
-    assert plots == []
+    assert displays == []
 
 
 def test_a_scrap_glued_twice_is_at_fault(tmp_path: Path) -> None:
@@ -66,17 +66,18 @@ def test_what_scrapbook_glues_is_read(tmp_path: Path) -> None:
         "import scrapbook as sb\nfrom IPython.display import HTML",
         'sb.glue("number", 0.5)\nsb.glue("flag", True)\nsb.glue("name", "x")\nsb.glue("many", {"a": [1]})',
         'sb.glue("nan", float("nan"))',
-        'sb.glue("plot_a", HTML("<b>a</b>"), "display", True)\nsb.glue("other", HTML("b"))',
+        'sb.glue("plot_a", HTML("<b>a</b>"), "display", True)\nsb.glue("table_b", HTML("b"), "display", True)',
+        'sb.glue("other", HTML("b"), "display", True)',
         f'{GLUE}\nglue("ours", 1)',
     )
     assert execute(source, tmp_path / "out.ipynb", {}).cause is None
-    found, plots = scraps.read(tmp_path / "out.ipynb", {})
+    found, displays = scraps.read(tmp_path / "out.ipynb", {})
     assert {name: (scrap["value"], scrap["cell"]) for name, scrap in found.items()} == {
         "number": (0.5, 1),
         "flag": (True, 1),
         "name": ("x", 1),
         "many": ({"a": [1]}, 1),
         "nan": (None, 2),
-        "ours": (1, 4),
+        "ours": (1, 5),
     }
-    assert plots == [{"name": "plot_a", "cell": 3}]
+    assert displays == [{"name": "plot_a", "cell": 3}, {"name": "table_b", "cell": 3}]
