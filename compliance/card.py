@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from compliance.future import Future
 from compliance.metrics import Confusion, Estimate, Evaluation, Parity
 from compliance.schema import SPLITS
 
@@ -30,6 +31,7 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
     majority_accuracy: float,
     split_leakage: int,
     parity: Parity,
+    future: Future | None,
     data: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> str:
@@ -42,6 +44,7 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
         majority_accuracy: Accuracy there of always giving the commonest training label.
         split_leakage: Test texts that training or validation hold, too.
         parity: The exported file against the Keras network.
+        future: What was measured on rows from after the rules changed, where there are any.
         data: The data report of the prepare phase.
         training: The training report of the train phase.
     """
@@ -52,6 +55,7 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
         "## Training": _training(training),
         "## Performance": _performance(evaluation, majority_accuracy),
         "## Checks": _checks(split_leakage, parity),
+        **({"## After the rules changed": _later(future)} if future else {}),
         "## Limits": _bullets(_limits(evaluation, majority_accuracy, split_leakage, data, training)),
         "## Provenance": _provenance(data, training),
     }
@@ -123,6 +127,19 @@ def _confusion(confusion: Confusion) -> str:
         ["compliant", f"{confusion.false_alarms:,}", f"{confusion.passed:,}"],
     ]
     return _table(["truth", "flagged", "passed"], rows)
+
+
+def _later(future: Future) -> str:
+    rows = [
+        [name, str(future.every[name]), str(future.unseen[name])]
+        for name in ("accuracy", "precision", "noncompliant_recall")
+    ]
+    return (
+        f"{future.every.confusion.texts:,} distinct texts follow later rules than those this model was made under; "
+        f"{future.shared:,} of them stand in its splits, {len(future.changed):,} of these with another label.\n\n"
+        + _table(["metric", "on all of them", "on those it had never seen"], rows)
+        + "\n\nIn brackets: 95 % intervals. No gate looked at these figures."
+    )
 
 
 def _checks(split_leakage: int, parity: Parity) -> str:

@@ -1,11 +1,12 @@
 """Figures about a model, closed before they are given back, so that a notebook shows each once, where it says so."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from compliance.metrics import Confusion, wilson
+from compliance.metrics import Confusion, Evaluation, wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,6 +103,29 @@ def reliability(calibration: pd.DataFrame) -> "Figure":
     axes.set_ylabel("share that is non-compliant")
     axes.set_title("promised and observed")
     axes.legend(framealpha=1, edgecolor="none")
+    return figure
+
+
+def estimates(sets: Mapping[str, Evaluation], measures: tuple[str, ...]) -> "Figure":
+    """Draw the estimates of several sets of texts beside each other, with their 95 % intervals.
+
+    Args:
+        sets: What was measured, by name of the set of texts.
+        measures: Which estimates to draw.
+    """
+    figure, (axes,) = _figure(columns=1)
+    colours = (COMPLIANT, NONCOMPLIANT, NEUTRAL)
+    for number, (name, evaluation) in enumerate(sets.items()):
+        found = [evaluation[measure] for measure in measures]
+        places = np.arange(len(measures)) + (number - (len(sets) - 1) / 2) * 0.2
+        values = np.array([estimate.value for estimate in found])
+        reach = np.array([[e.value - e.low, e.high - e.value] for e in found]).T.clip(min=0)
+        label = f"{name} ({evaluation.confusion.texts:,} texts)"
+        axes.errorbar(places, values, reach, fmt="o", capsize=3, color=colours[number % len(colours)], label=label)
+    axes.set_xticks(np.arange(len(measures)), [measure.replace("_", " ") for measure in measures])
+    axes.set_ylabel("estimate with 95 % interval")
+    axes.set_title("the same model on different texts")
+    axes.legend(framealpha=1, edgecolor="none", fontsize="small")
     return figure
 
 

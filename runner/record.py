@@ -236,13 +236,13 @@ def find(runs_dir: Path, name: str) -> Path:
         NoSuchRun: None or several were found; the message says which come near.
     """
     runs = list_runs(runs_dir)
+    if "/" in name and (Path(name) / FILE).is_file():
+        return Path(name).resolve()
     if not runs:
         raise NoSuchRun(f"there are no runs in {runs_dir}", next_step="trey run")
     if name == "last":
         return runs[0]
     matches = [path for path in runs if path.name == name] or [path for path in runs if path.name.startswith(name)]
-    if not matches and (Path(name) / FILE).is_file():
-        return Path(name).resolve()
     if len(matches) == 1:
         return matches[0]
     if matches:

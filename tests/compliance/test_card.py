@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from compliance import metrics
+from compliance import future, metrics
 from compliance.card import model_card
 
 LABELS = np.array([1] * 40 + [0] * 60)
@@ -49,10 +50,23 @@ def card(**changes: Any) -> str:
         "majority_accuracy": 0.6,
         "split_leakage": 0,
         "parity": metrics.Parity(150, 0, 1.2e-7),
+        "future": None,
         "data": DATA,
         "training": TRAINING,
     }
     return model_card(**(evidence | changes))
+
+
+def test_the_future_set_is_told_where_there_is_one() -> None:
+    rows = pd.DataFrame({"text": ["A", "b", "c"], "normalized": ["a", "b", "c"], "label": np.array([1, 0, 1], np.int8)})
+    splits = {"train": rows[:1].assign(label=np.int8(0))}
+    judged = future.judge(rows, np.array([0.1, 0.2, 0.9]), splits, threshold=0.5, seed=1)
+    told = card(future=judged)
+    assert "## After the rules changed" in told
+    assert "3 distinct texts follow later rules" in told
+    assert "1 of them stand in its splits, 1 of these with another label" in told
+    assert "| accuracy | 0.6667 (0.2077 to 0.9385) | 1.0000 (0.3424 to 1.0000) |" in told
+    assert "After the rules changed" not in card()
 
 
 def test_every_section_is_there_in_order() -> None:
