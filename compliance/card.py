@@ -90,6 +90,7 @@ def _data(data: Mapping[str, Any]) -> str:
         f"Source: `{data['source']}`, digest of the prepared splits `{data['data_digest']}`.",
         f"{counts['rows_read']:,} rows read, {counts['rows_rejected']:,} rejected, {counts['rows_set_aside']:,} set "
         f"aside, {counts['rows_kept']:,} kept; they hold {counts['distinct_texts']:,} distinct texts.",
+        *([f"Rejected for: {_reasons(data['rejected'])}."] if data["rejected"] else []),
         f"Split by {data['split']['by']}, seed {data['split']['seed']}; no normalized text may stand in two splits.",
     ]
     rows = [
@@ -97,6 +98,10 @@ def _data(data: Mapping[str, Any]) -> str:
         for split, held in ((split, data["splits"][split]) for split in SPLITS)
     ]
     return _bullets(lines) + "\n\n" + _table(["split", "rows", "distinct texts", "of them non-compliant"], rows)
+
+
+def _reasons(rejected: Mapping[str, int]) -> str:
+    return "; ".join(f"{reason} ({count:,})" for reason, count in sorted(rejected.items(), key=lambda item: -item[1]))
 
 
 def _training(training: Mapping[str, Any]) -> str:

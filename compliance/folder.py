@@ -92,7 +92,7 @@ def provenance(data: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str
         data: The data report of the prepare phase.
         training: The training report of the train phase.
     """
-    from_data = {name: data[name] for name in ("source", "source_sha256", "data_digest", "split")}
+    from_data = {name: data[name] for name in ("source", "source_sha256", "data_digest", "split", "counts", "rejected")}
     names = ("architecture", "tokens", "seed", "hyperparameters", "vocabulary_size", "versions")
     return from_data | {name: training[name] for name in names}
 

@@ -23,6 +23,7 @@ DATA: dict[str, Any] = {
         "rows_kept": 1_000,
         "distinct_texts": 600,
     },
+    "rejected": {"the text is empty": 2, "the label is missing": 5},
     "splits": {
         name: {"rows": rows, "texts": texts, "noncompliant_texts": texts // 2}
         for name, rows, texts in (("test", 150, 100), ("train", 700, 400), ("validation", 150, 100))
@@ -89,6 +90,7 @@ def test_figures_are_those_that_were_measured() -> None:
     assert f"| noncompliant_recall | 0.9750 | {low:.4f} to {high:.4f} |" in text
     assert "| non-compliant | 39 | 1 |" in text
     assert "| compliant | 0 | 60 |" in text
+    assert "- Rejected for: the label is missing (5); the text is empty (2)." in text
     assert "1,010 rows read, 7 rejected, 3 set aside, 1,000 kept; they hold 600 distinct texts." in text
     assert f"up to {1 - low:.2%}" in text
     assert "| train | 700 | 400 | 200 |\n| validation | 150 | 100 | 50 |\n| test | 150 | 100 | 50 |" in text

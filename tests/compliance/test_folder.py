@@ -83,7 +83,8 @@ def test_two_processes_write_the_same_archive(two_processes: list[dict[str, str]
 
 
 def test_provenance_is_taken_from_both_reports() -> None:
-    data = {"source": "parts.csv", "source_sha256": "s", "data_digest": "d", "split": {"by": "text"}, "counts": {}}
+    data = {"source": "parts.csv", "source_sha256": "s", "data_digest": "d", "split": {"by": "text"}}
+    data |= {"counts": {"rows_read": 3}, "rejected": {"the text is empty": 1}, "columns": {"text": "text"}}
     names = ("architecture", "tokens", "seed", "hyperparameters", "vocabulary_size", "versions")
     training = {name: name for name in names} | {"validation_loss": 0.1}
     assert folder.provenance(data, training) == {
@@ -91,5 +92,7 @@ def test_provenance_is_taken_from_both_reports() -> None:
         "source_sha256": "s",
         "data_digest": "d",
         "split": {"by": "text"},
+        "counts": {"rows_read": 3},
+        "rejected": {"the text is empty": 1},
         **{name: name for name in names},
     }
