@@ -66,6 +66,7 @@ class _Run:
         self.started = time.monotonic()
         self.record = _new_record(prepared, run_dir.name)
         self.phases = self.record["phases"]
+        self.halt = ""  # in a few words, what keeps the phases that are left from running
 
     def run(self) -> None:
         """Go through the phases, and finish the record whatever happens."""
@@ -92,7 +93,7 @@ class _Run:
     def _go_through(self) -> None:
         for phase in self.pipeline.order:
             if self.record["status"] != "running":
-                self._skip(phase, f"{self.record['decision']['reason']}" if self.record["decision"] else "")
+                self._skip(phase, self.halt)
             elif phase not in self.prepared.asked and not self.prepared.is_taken(phase):
                 self._skip(phase, f"after --to {self.prepared.request.last}")
             elif self._gates_hold(phase):
@@ -110,6 +111,7 @@ class _Run:
             return True
         self._finish("stopped", "stopped", stop_reason(phase, judged))
         self._skip(phase, "its gates did not hold")
+        self.halt = f"the gates of {phase} did not hold"
         return False
 
     def _phase(self, phase: str) -> None:
@@ -174,6 +176,7 @@ class _Run:
             raise KeyboardInterrupt
         if entry["status"] == "failed":
             self._finish("failed", "failed", f"{phase} failed: {entry['message']}")
+            self.halt = f"{phase} failed"
 
     def _job(self, phase: str) -> Job:
         output = self.run_dir / phase

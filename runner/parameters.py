@@ -10,7 +10,7 @@ from typing import Any
 
 from runner import annotations, yaml_file
 from runner.errors import BadRequest
-from runner.notebook import REQUIRED, Parameter
+from runner.notebook import REQUIRED, TAG, Parameter
 from runner.pipeline import RESERVED, SHARED, Pipeline, did_you_mean
 
 DEFAULTS = "default.yaml"
@@ -144,6 +144,13 @@ def _unknown(pipeline: Pipeline, layer: Layer) -> Iterator[str]:
     for group, values in layer.values.items():
         if group != SHARED and group not in declared:
             yield f"{layer.origin}: there is no phase {group}; {did_you_mean(group, [*declared, SHARED])}"
+            continue
+        if group != SHARED and not declared[group]:
+            file = pipeline.notebooks[group].path.name
+            yield (
+                f"{layer.origin}: {group} does not declare {', '.join(values)}; {file} declares no parameter at all: "
+                f"is the tag `{TAG}` on its cell?"
+            )
             continue
         names = declared.get(group) or list(dict.fromkeys(name for names in declared.values() for name in names))
         phases = [group] if group != SHARED else list(pipeline.order)

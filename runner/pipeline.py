@@ -101,6 +101,7 @@ def load_pipeline(path: Path) -> Pipeline:
     reader = _Reader(path, content)
     pipeline = reader.pipeline()
     if pipeline is None or reader.faults:
+        step = f"mend {reader.unreadable[0]} and type: trey plan" if reader.unreadable else step
         raise BadRequest(*(f"{path.name}: {fault}" for fault in reader.faults), next_step=step)
     return pipeline
 
@@ -119,6 +120,7 @@ class _Reader:
         self.path = path
         self.content = content
         self.faults: list[str] = []
+        self.unreadable: list[Path] = []  # notebooks
         self.phases: list[str] = []
         self.scraps: dict[str, dict[str, str]] = {}
 
@@ -170,6 +172,7 @@ class _Reader:
                 notebooks[phase].parameters  # noqa: B018  # parsed now, so that its faults are told with the others
             except BadRequest as error:
                 self.faults.extend(error.faults)
+                self.unreadable.append(folder / f"{phase}.ipynb")
         return notebooks
 
     def _edges(self, notebooks: dict[str, Notebook]) -> dict[str, tuple[str, ...]]:

@@ -40,7 +40,8 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
     request = _request(asked)
     with Progress.choose(sys.stderr) as progress:
         run_dir, found = lifecycle.run(request, progress)
-    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(run_dir, found))
+    name = str(_near(run_dir)) if asked["runs"] else found["run_id"]
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(run_dir, found, name))
     ctx.exit(record.exit_code(found, fail_on_stop=fail_on_stop))
 
 
@@ -102,18 +103,17 @@ def _request(asked: dict[str, Any]) -> "Request":
     return Request(pipeline=pipeline, cwd=cwd, command=shlex.join(["trey", *sys.argv[1:]]), **asked)
 
 
-def _summary(run_dir: Path, found: "Record") -> str:
+def _summary(run_dir: Path, found: "Record", name: str) -> str:
     decision = found["decision"] or {"verdict": "incomplete", "reason": ""}
     report = _near(run_dir / "report.html")
     lines = [f"{decision['verdict']}: {decision['reason']}", f"report: {report}"]
-    return "\n".join([*lines, f"next: {_next_step(found)}"])
+    return "\n".join([*lines, f"next: {_next_step(found, name)}"])
 
 
-def _next_step(found: "Record") -> str:
-    run_id = found["run_id"]
+def _next_step(found: "Record", name: str) -> str:
     if found["status"] == "succeeded":
         return "trey models" if found["decision"] and found["decision"]["verdict"] == "release" else "trey run"
-    return f"trey show {run_id}"
+    return f"trey show {name}"
 
 
 def _near(path: Path) -> str:
