@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from compliance.places import Counts
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -11,20 +13,20 @@ COMPLIANT, NONCOMPLIANT, REPEATED = "#4c78a8", "#e45756", "#bab0ac"
 MOST_BINS = 60
 
 
-def repetition(kept: pd.DataFrame, overview: pd.DataFrame) -> "Figure":
+def repetition(counts: Counts, overview: pd.DataFrame) -> "Figure":
     """Draw how often texts repeat, and how many rows and distinct texts each split holds.
 
     Args:
-        kept: Rows with `normalized`.
-        overview: As `compliance.data.overview` gives it.
+        counts: As `compliance.places.resolve` gives them.
+        overview: As `compliance.places.overview` gives it.
     """
     figure, (left, right) = _figure(columns=2)
-    repeats = kept["normalized"].value_counts()
-    left.hist(repeats, bins=_whole_numbers(1, int(repeats.max())), color=COMPLIANT)
+    repeats = counts.repeats
+    left.hist(list(repeats), bins=_whole_numbers(1, max(repeats)), weights=list(repeats.values()), color=COMPLIANT)
     left.locator_params(axis="x", integer=True)
     left.set_xlabel("rows with the same words")
     left.set_ylabel("distinct texts")
-    left.set_title(f"{len(kept):,} rows hold {len(repeats):,} distinct texts")
+    left.set_title(f"{counts.rows.total():,} rows hold {counts.texts.total():,} distinct texts")
     _bars(right, overview, {"rows": REPEATED, "texts": COMPLIANT}, {"rows": "rows", "texts": "distinct texts"})
     right.set_ylabel("count")
     right.set_title("rows and distinct texts by split")
@@ -35,7 +37,7 @@ def balance(overview: pd.DataFrame) -> "Figure":
     """Draw the share of non-compliant rows and texts in each split.
 
     Args:
-        overview: As `compliance.data.overview` gives it.
+        overview: As `compliance.places.overview` gives it.
     """
     figure, (axes,) = _figure(columns=1)
     shares = pd.DataFrame(
@@ -52,18 +54,23 @@ def balance(overview: pd.DataFrame) -> "Figure":
     return figure
 
 
-def lengths(kept: pd.DataFrame) -> "Figure":
+def lengths(counts: Counts) -> "Figure":
     """Draw the number of words of the distinct texts, by label.
 
     Args:
-        kept: Rows with `normalized` and `label`.
+        counts: As `compliance.places.resolve` gives them.
     """
     figure, (axes,) = _figure(columns=1)
-    texts = kept.drop_duplicates("normalized")
-    words = texts["normalized"].str.count(" ") + 1
-    bins = _whole_numbers(int(words.min()), int(words.max()))
-    by_label = [words[texts["label"] == label] for label in (0, 1)]
-    axes.hist(by_label, bins=bins, label=["compliant", "non-compliant"], color=[COMPLIANT, NONCOMPLIANT], stacked=True)
+    held = [counts.words[label] for label in (0, 1)]
+    longest, shortest = (pick(pick(words) for words in held if words) for pick in (max, min))
+    axes.hist(
+        [list(words) for words in held],
+        bins=_whole_numbers(shortest, longest),
+        weights=[list(words.values()) for words in held],
+        label=["compliant", "non-compliant"],
+        color=[COMPLIANT, NONCOMPLIANT],
+        stacked=True,
+    )
     axes.set_xlabel("words in a text")
     axes.set_ylabel("distinct texts")
     axes.set_title("length of the texts")

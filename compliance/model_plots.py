@@ -125,7 +125,7 @@ def estimates(sets: Mapping[str, Evaluation], measures: tuple[str, ...]) -> "Fig
     axes.set_xticks(np.arange(len(measures)), [measure.replace("_", " ") for measure in measures])
     axes.set_ylabel("estimate with 95 % interval")
     axes.set_title("the same model on different texts")
-    axes.legend(framealpha=1, edgecolor="none", fontsize="small")
+    figure.legend(loc="outside lower center", ncols=len(sets), edgecolor="none", fontsize="small")
     return figure
 
 

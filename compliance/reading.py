@@ -1,4 +1,4 @@
-"""Reads a table of labelled descriptions: a CSV file, a CSV behind a URL, or generated rows.
+"""Reads a table of descriptions in chunks: a CSV file, a CSV behind a URL, or generated rows.
 
 Nothing is judged here but whether the source can be read at all. A record that cannot be read stays in the table,
 with its `fault`, so that it is counted and listed as the other refused rows are.
@@ -13,10 +13,12 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
@@ -25,7 +27,8 @@ import pandas as pd
 from compliance.errors import BadInput
 from compliance.generate import GENERATORS
 
-TAKEN = ("text", "label", "keep", "by")  # what is taken from a source, under these names
+CHUNK = 50_000  # rows held at once
+SLICE = "slice_"  # beginning of the names under which slice columns are taken
 GENERATED = "generated:"
 DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
 LONGEST_FIELD = 64 * 1024 * 1024  # characters; past this a quote was left open
@@ -38,6 +41,8 @@ class Layout:
     """Where a source holds what, and which values it uses.
 
     Rows whose `keep_column` holds none of `keep_values` are set aside unjudged; an empty `keep_column` keeps all rows.
+    Rows whose `future_column` holds one of `future_values` are the future set: judged, and in no split. `slice_columns`
+    are taken along.
     """
 
     text_column: str = "text"
@@ -46,6 +51,9 @@ class Layout:
     compliant_value: str = "0"
     keep_column: str = ""
     keep_values: Sequence[str] = ()
+    future_column: str = ""
+    future_values: Sequence[str] = ()
+    slice_columns: Sequence[str] = ()
     delimiter: str = ","
     encoding: str = "utf-8"
     maximum_length: int = 10_000  # characters of a text
@@ -66,10 +74,24 @@ class Layout:
                 f"text_column and label_column are both {self.text_column!r}; give two columns: "
                 "--set prepare.label_column=NAME"
             )
-        if bool(self.keep_column) != bool(self.keep_values):
+        for part in ("keep", "future"):
+            column, values = getattr(self, f"{part}_column"), list(getattr(self, f"{part}_values"))
+            if bool(column) != bool(values):
+                yield (
+                    f"{part}_column is {column!r} and {part}_values is {values!r}; "
+                    f'give both or neither: --set prepare.{part}_column=NAME --set "prepare.{part}_values=[VALUE]"'
+                )
+        both = set(self.keep_values) & set(self.future_values) if self.keep_column == self.future_column else set()
+        if both:
             yield (
-                f"keep_column is {self.keep_column!r} and keep_values is {list(self.keep_values)!r}; "
-                'give both or neither: --set prepare.keep_column=NAME --set "prepare.keep_values=[VALUE]"'
+                f"{sorted(both)} of {self.keep_column} stand in keep_values and in future_values; "
+                "a row is in one of them: "
+                '--set "prepare.future_values=[VALUE]"'
+            )
+        if len(set(self.slice_columns)) < len(self.slice_columns):
+            yield (
+                f"slice_columns is {list(self.slice_columns)!r}; name each column once: "
+                '--set "prepare.slice_columns=[NAME]"'
             )
         if len(self.separator) != 1 or self.separator in '"\r\n':
             yield f"delimiter is {self.delimiter!r}; give one character, such as ; or \\t: --set prepare.delimiter=';'"
@@ -87,78 +109,140 @@ class Layout:
         return "\t" if self.delimiter == "\\t" else self.delimiter
 
 
-@dataclass(frozen=True)
-class Table:
-    """A source as it was read.
+class Source:
+    """A source that is read in chunks, as often as is wanted.
 
     Attributes:
-        frame: One record per row: `row` (1-based data row), `line` (of the file, where the record starts), and as
-            text `text`, `label`, `keep`, `by` ("" where no such column was asked for) and `fault` ("" where readable).
-        source: The source without folders, user names or query, which may name people or hold secrets.
+        name: The source without folders, user names or query, which may name people or hold secrets.
         sha256: Digest of the file's bytes; None for generated rows.
     """
 
-    frame: pd.DataFrame
-    source: str
-    sha256: str | None
+    def __init__(self, name: str, sha256: str | None, rows: "_Rows"):
+        self.name = name
+        self.sha256 = sha256
+        self._rows = rows
+
+    def chunks(self, size: int = CHUNK) -> Iterator[pd.DataFrame]:
+        """Give its rows, `size` at a time.
+
+        Yields:
+            `row` (1-based data row), `line` (of the file, where the record starts), as text each column that was asked
+            for, and `fault` ("" where the record is readable).
+
+        Raises:
+            BadInput: The source cannot be decoded, holds no rows, lacks a column, or ends inside of a quote.
+        """
+        return self._rows.chunks(size)
+
+    def head(self, rows: int = 5) -> pd.DataFrame:
+        """Give its first rows.
+
+        Raises:
+            BadInput: They cannot be read.
+        """
+        return next(self.chunks(rows))
 
 
-def read(source: str, layout: Layout, *, by: str = "", rows: int = 2_000, seed: int = 7) -> Table:
-    """Read every record of a source.
+class _Rows(Protocol):
+    def chunks(self, size: int) -> Iterator[pd.DataFrame]: ...
+
+
+def columns(layout: Layout, by: str = "") -> dict[str, tuple[str, str]]:
+    """Give which columns are taken: name here -> (parameter that names it, name in the source).
 
     Args:
-        source: Path of a CSV file, http(s) address of one, or `generated:NAME`.
-        layout: Which columns to take, and how the file is written.
+        layout: Where the source holds what.
         by: One more column, which the split goes by; "" for none.
-        rows: How many rows to generate; no other source heeds it.
-        seed: Seed of the generator.
-
-    Raises:
-        BadInput: The source is not there, cannot be decoded, holds no rows, or lacks a column.
     """
     wanted = {
         "text": ("text_column", layout.text_column),
         "label": ("label_column", layout.label_column),
         "keep": ("keep_column", layout.keep_column),
+        "future": ("future_column", layout.future_column),
         "by": ("split_column", by),
+        **{SLICE + name: ("slice_columns", name) for name in layout.slice_columns},
     }
-    wanted = {column: (parameter, name) for column, (parameter, name) in wanted.items() if name}
+    return {column: (parameter, name) for column, (parameter, name) in wanted.items() if name}
+
+
+def open_source(
+    source: str, layout: Layout, wanted: Mapping[str, tuple[str, str]], *, rows: int = 2_000, seed: int = 7
+) -> Source:
+    """Open a source; an address is fetched.
+
+    Args:
+        source: Path of a CSV file, http(s) address of one, or `generated:NAME`.
+        layout: How the file is written.
+        wanted: Which columns to take, as `columns` gives them.
+        rows: How many rows to generate; no other source heeds it.
+        seed: Seed of the generator.
+
+    Raises:
+        BadInput: It is not there or cannot be fetched.
+    """
     if source.startswith(GENERATED):
-        return Table(_generate(source, wanted, rows, seed), source, None)
+        return Source(source, None, _Generated(source, wanted, rows, seed))
     if source.lower().startswith(("http://", "https://")):
-        with _downloaded(source) as path:
-            return Table(_read_csv(path, _public(source), layout, wanted), _public(source), _digest(path))
+        folder = tempfile.TemporaryDirectory()  # goes with the object that holds it
+        path = Path(folder.name) / "download"
+        _download(source, path)
+        return Source(_public(source), _digest(path), _Csv(path, _public(source), layout, wanted, folder))
     path = Path(source)
     _check_path(path)
-    return Table(_read_csv(path, source, layout, wanted), path.name, _digest(path))
+    return Source(path.name, _digest(path), _Csv(path, source, layout, wanted))
 
 
-def _generate(source: str, wanted: dict[str, tuple[str, str]], rows: int, seed: int) -> pd.DataFrame:
-    name = source.removeprefix(GENERATED)
-    if name not in GENERATORS:
-        allowed = ", ".join(GENERATED + known for known in GENERATORS)
-        raise BadInput(
-            f"source is {source!r}; generated sources are: {allowed}. --set prepare.source=PATH.csv takes a file"
-        )
-    if rows < 1:
-        raise BadInput(f"rows is {rows}; give a number above 0: --set prepare.rows=2000")
-    made = GENERATORS[name](rows, seed)
-    _check_header(list(made.columns), wanted, source, ",")
-    columns = {column: made[wanted[column][1]] if column in wanted else "" for column in TAKEN}
-    numbers = np.arange(1, rows + 1)  # the lines are those it would have in a CSV, below a header
-    return pd.DataFrame({"row": numbers, "line": numbers + 1, **columns, "fault": ""})
+@dataclass(frozen=True)
+class _Generated:
+    """Rows that are made up."""
+
+    source: str
+    wanted: Mapping[str, tuple[str, str]]
+    rows: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        name = self.source.removeprefix(GENERATED)
+        if name not in GENERATORS:
+            allowed = ", ".join(GENERATED + known for known in GENERATORS)
+            raise BadInput(
+                f"source is {self.source!r}; generated sources are: {allowed}. "
+                "--set prepare.source=PATH.csv takes a file"
+            )
+        if self.rows < 1:
+            raise BadInput(f"rows is {self.rows}; give a number above 0: --set prepare.rows=2000")
+
+    def chunks(self, size: int) -> Iterator[pd.DataFrame]:
+        made = GENERATORS[self.source.removeprefix(GENERATED)](self.rows, self.seed)
+        _check_header(list(made.columns), self.wanted, self.source, ",")
+        numbers = np.arange(1, self.rows + 1)  # the lines are those it would have in a CSV, below a header
+        taken = {column: made[name] for column, (_, name) in self.wanted.items()}
+        frame = pd.DataFrame({"row": numbers, "line": numbers + 1, **taken, "fault": ""})
+        for first in range(0, self.rows, size):
+            yield frame.iloc[first : first + size]
 
 
-def _read_csv(path: Path, name: str, layout: Layout, wanted: dict[str, tuple[str, str]]) -> pd.DataFrame:
-    # utf-8-sig drops a byte-order mark, which would otherwise become part of the first column's name
-    encoding = "utf-8-sig" if codecs.lookup(layout.encoding).name == "utf-8" else layout.encoding
-    try:
-        with path.open(encoding=encoding, newline="") as stream, _longest_field(LONGEST_FIELD):
-            return _frame(_records(stream, layout.separator, name), wanted, name, layout.separator)
-    except UnicodeError as error:
-        raise BadInput(_undecodable(path, name, layout.encoding, error)) from error
-    except OSError as error:
-        raise BadInput(f"{name} cannot be read: {error.strerror}; check its permissions") from error
+@dataclass(frozen=True)
+class _Csv:
+    """The records of a file."""
+
+    path: Path
+    name: str
+    layout: Layout
+    wanted: Mapping[str, tuple[str, str]]
+    folder: "tempfile.TemporaryDirectory[str] | None" = None  # of a downloaded file
+
+    def chunks(self, size: int) -> Iterator[pd.DataFrame]:
+        # utf-8-sig drops a byte-order mark, which would otherwise become part of the first column's name
+        encoding = "utf-8-sig" if codecs.lookup(self.layout.encoding).name == "utf-8" else self.layout.encoding
+        try:
+            with self.path.open(encoding=encoding, newline="") as stream, _longest_field(LONGEST_FIELD):
+                records = _records(stream, self.layout.separator, self.name)
+                yield from _frames(records, self.wanted, self.name, self.layout.separator, size)
+        except UnicodeError as error:
+            raise BadInput(_undecodable(self.path, self.name, self.layout.encoding, error)) from error
+        except OSError as error:
+            raise BadInput(f"{self.name} cannot be read: {error.strerror}; check its permissions") from error
 
 
 def _records(stream: Iterator[str], delimiter: str, name: str) -> Iterator[tuple[int, list[str] | str]]:
@@ -179,9 +263,13 @@ def _records(stream: Iterator[str], delimiter: str, name: str) -> Iterator[tuple
             yield line, f"its quotes do not match (lines {line} to {reader.line_num}): {error}"
 
 
-def _frame(
-    records: Iterator[tuple[int, list[str] | str]], wanted: dict[str, tuple[str, str]], name: str, delimiter: str
-) -> pd.DataFrame:
+def _frames(
+    records: Iterator[tuple[int, list[str] | str]],
+    wanted: Mapping[str, tuple[str, str]],
+    name: str,
+    delimiter: str,
+    size: int,
+) -> Iterator[pd.DataFrame]:
     header = next((fields for _, fields in records if fields), None)
     if header is None:
         raise BadInput(f"{name} is empty; a CSV with a header and labelled rows was expected")
@@ -190,25 +278,29 @@ def _frame(
     header = [column.strip() for column in header]
     _check_header(header, wanted, name, delimiter)
 
-    places = [header.index(wanted[column][1]) if column in wanted else -1 for column in TAKEN]
-    read: list[tuple[int, str, str, str, str, str]] = []
-    for line, fields in records:
-        if isinstance(fields, str):
-            read.append((line, "", "", "", "", fields))
-        elif len(fields) == len(header):
-            text, label, keep, by = (fields[place] if place >= 0 else "" for place in places)
-            read.append((line, text, label, keep, by, ""))
-        elif fields:  # an empty line holds no record
-            fault = f"it has {len(fields)} fields where the header has {len(header)}"
-            read.append((line, delimiter.join(fields), "", "", "", fault))
-    if not read:
+    places = [header.index(column) for _, column in wanted.values()]
+    first = 1
+    held = (_taken(line, fields, places, len(header), delimiter) for line, fields in records if fields)
+    while read := list(islice(held, size)):
+        frame = pd.DataFrame(read, columns=["line", *wanted, "fault"])
+        frame.insert(0, "row", np.arange(first, first + len(read)))
+        first += len(read)
+        yield frame
+    if first == 1:
         raise BadInput(f"{name} has a header and no rows; labelled rows were expected below it")
-    frame = pd.DataFrame(read, columns=["line", "text", "label", "keep", "by", "fault"])
-    frame.insert(0, "row", np.arange(1, len(frame) + 1))
-    return frame
 
 
-def _check_header(header: list[str], wanted: dict[str, tuple[str, str]], name: str, delimiter: str) -> None:
+def _taken(line: int, fields: list[str] | str, places: list[int], width: int, delimiter: str) -> tuple[int | str, ...]:
+    """Give line, the fields that are wanted, and the fault; of a record that cannot be read, what there is as text."""
+    if isinstance(fields, str):
+        return line, *[""] * len(places), fields
+    if len(fields) == width:
+        return line, *(fields[place] for place in places), ""
+    rest = [""] * (len(places) - 1)
+    return line, delimiter.join(fields), *rest, f"it has {len(fields)} fields where the header has {width}"
+
+
+def _check_header(header: list[str], wanted: Mapping[str, tuple[str, str]], name: str, delimiter: str) -> None:
     faults = []
     for parameter, column in wanted.values():
         if column not in header:
@@ -241,21 +333,16 @@ def _check_path(path: Path) -> None:
         raise BadInput(f"{path} does not exist{hint} --set prepare.source=PATH.csv")
 
 
-@contextmanager
-def _downloaded(address: str) -> Iterator[Path]:
-    """Give the path of a temporary copy, which is gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "download"
-        try:
-            # read() lets only http and https come here, and so does urllib where it follows a redirection
-            with urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT) as answer, path.open("wb") as copy:  # noqa: S310
-                shutil.copyfileobj(answer, copy)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise BadInput(
-                f"{_public(address)} cannot be fetched: {_why(error)}; "
-                "check the address, or download it and --set prepare.source=PATH.csv"
-            ) from error
-        yield path
+def _download(address: str, path: Path) -> None:
+    try:
+        # open_source() lets only http and https come here, and so does urllib where it follows a redirection
+        with urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT) as answer, path.open("wb") as copy:  # noqa: S310
+            shutil.copyfileobj(answer, copy)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise BadInput(
+            f"{_public(address)} cannot be fetched: {_why(error)}; "
+            "check the address, or download it and --set prepare.source=PATH.csv"
+        ) from error
 
 
 def _why(error: Exception) -> str:

@@ -4,7 +4,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from compliance.errors import BadInput
-from compliance.reading import Layout
+from compliance.reading import SLICE, Layout
 
 NORMALIZED = r"[a-z0-9]+( [a-z0-9]+)*"
 SPLITS = ("train", "validation", "test")
@@ -49,11 +49,6 @@ def readable_rows(layout: Layout, by: pa.Column | None = None) -> pa.DataFrameSc
     return pa.DataFrameSchema(columns | ({"by": by} if by else {}), checks=words)
 
 
-def agreeing_rows() -> pa.DataFrameSchema:
-    """The rule that needs all rows: equal words, equal label. All rows of a text with both labels break it."""
-    return pa.DataFrameSchema(checks=pa.Check(_labels_agree, error="the same words stand with both labels"))
-
-
 def split_rows() -> pa.DataFrameSchema:
     """Rules for the rows of one split, as written and as read back."""
     return pa.DataFrameSchema(
@@ -62,6 +57,7 @@ def split_rows() -> pa.DataFrameSchema:
             "text": pa.Column(str, pa.Check.str_length(min_value=1)),
             "normalized": pa.Column(str, pa.Check.str_matches(f"^{NORMALIZED}$")),
             "label": pa.Column("int8", pa.Check.isin(LABELS)),
+            f"^{SLICE}": pa.Column(str, regex=True, required=False),
         },
         checks=[
             pa.Check(lambda rows: rows["label"].nunique() == len(LABELS), error="both labels occur"),

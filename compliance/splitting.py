@@ -4,8 +4,7 @@ What a seed gives depends on the texts alone, not on their order or number of re
 a keyed hash, so that most texts keep their split when the source grows.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +12,22 @@ import pandas as pd
 import pandera.pandas as pa
 
 from compliance.errors import BadInput
+from compliance.places import (
+    NO_TIME,
+    PLACES,
+    SEEN,
+    TEST,
+    TRAIN,
+    UNDECIDED,
+    VALIDATION,
+    Counts,
+    overview,
+)
 from compliance.schema import SPLITS
+from compliance.spool import Spool, draw
 
 METHODS = ("text", "group", "time")
+NUMBERS, DATES = "numbers", "dates"
 LARGEST_SEED = 2**32 - 1  # what numpy and TensorFlow take
 SEEN_EARLIER = "the same words stand in an earlier split"
 LABEL_NAMES = {0: "compliant", 1: "non-compliant"}
@@ -62,23 +74,6 @@ class SplitPlan:
             )
 
 
-@dataclass(frozen=True)
-class Splits:
-    """Rows by split, in the order of the source.
-
-    `left_out` holds rows of a split by time whose text already stands in an earlier split, with their `reason`.
-    """
-
-    train: pd.DataFrame
-    validation: pd.DataFrame
-    test: pd.DataFrame
-    left_out: pd.DataFrame
-
-    def items(self) -> Iterable[tuple[str, pd.DataFrame]]:
-        """Give name and rows of each split."""
-        return [(name, getattr(self, name)) for name in SPLITS]
-
-
 def rules(plan: SplitPlan) -> pa.Column | None:
     """Give the rules that the plan's column must meet in every row."""
     present = pa.Check(lambda values: values.str.strip() != "", error=f"{plan.column} is missing")
@@ -86,110 +81,172 @@ def rules(plan: SplitPlan) -> pa.Column | None:
         return pa.Column(str, present)
     if plan.by == "time":
         readable = pa.Check(
-            lambda values: moments(values).notna() | (values.str.strip() == ""),
-            error=f"{plan.column} is neither a number nor an ISO 8601 date",
+            lambda values: _is_time(values) | (values.str.strip() == ""),
+            error=no_time(plan),
         )
         return pa.Column(str, [present, readable])
     return None
 
 
-def split(rows: pd.DataFrame, plan: SplitPlan) -> Splits:
-    """Divide rows.
+def no_time(plan: SplitPlan) -> str:
+    """Give the reason why a row without a readable time is refused."""
+    return f"{plan.column} is neither a number nor an ISO 8601 date"
+
+
+def _is_time(values: pd.Series) -> pd.Series:
+    return moments(values, NUMBERS).notna() | moments(values, DATES).notna()
+
+
+def split(spool: Spool, places: np.ndarray, counts: Counts, plan: SplitPlan) -> pd.DataFrame:
+    """Give every row without a place its split.
 
     Args:
-        rows: Columns `normalized`, `label` (0 or 1) and `by`; no text stands with both labels.
+        spool: The rows.
+        places: uint8 by row, changed in place.
+        counts: As `places.resolve` gave them.
         plan: How to divide them.
+
+    Returns:
+        As `places.overview` gives it.
 
     Raises:
         BadInput: The rows cannot be divided so that each split holds both labels, and says what stands in the way.
     """
-    assign = {"text": _by_text, "group": _by_group, "time": _by_time}[plan.by]
-    places = assign(rows, plan)
-    seen_earlier = _stands_earlier(rows["normalized"], places)
-    parts = {name: rows[(places == name) & ~seen_earlier].reset_index(drop=True) for name in SPLITS}
-    left_out = rows[seen_earlier].assign(reason=SEEN_EARLIER).reset_index(drop=True)
-    _check_labels(parts, plan)
-    return Splits(**parts, left_out=left_out)
+    divide = {"text": _by_text, "group": _by_group, "time": _by_time}[plan.by]
+    divide(spool, places, counts, plan)
+    found = overview(spool, places)
+    _check_labels(found, plan)
+    return found
 
 
-def moments(values: pd.Series) -> pd.Series:
-    """Read times as numbers, or as seconds since 1970 where more are ISO 8601 dates; NaN where one is neither."""
-    numbers = pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan)
+def moments(values: pd.Series, kind: str) -> pd.Series:
+    """Read times as numbers, or as seconds since 1970 where they are ISO 8601 dates; NaN where one is not.
+
+    Args:
+        values: Texts.
+        kind: NUMBERS or DATES.
+    """
+    if kind == NUMBERS:
+        return pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan).astype(float)
     dates = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
-    if numbers.notna().sum() >= dates.notna().sum():
-        return numbers.astype(float)
     return (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
 
 
-def _by_text(rows: pd.DataFrame, plan: SplitPlan) -> pd.Series:
-    texts = rows.drop_duplicates("normalized")[["normalized", "label"]]
-    counts = texts["label"].value_counts()
-    if scarce := [label for label in LABEL_NAMES if counts.get(label, 0) < len(SPLITS)]:
+def refuse_unread_times(spool: Spool, places: np.ndarray) -> None:
+    """Mark the rows whose time cannot be read: the times of a source are numbers, or dates where more of them are.
+
+    Args:
+        spool: The rows, with times in `by`.
+        places: uint8 by row, changed in place.
+    """
+    places[np.isnan(_times(spool)) & ~_future(spool)] = NO_TIME
+
+
+def _times(spool: Spool) -> np.ndarray:
+    held = dict.fromkeys((NUMBERS, DATES), 0)
+    for _, rows in spool.batches(columns=["by"]):
+        for kind in held:
+            held[kind] += int(moments(rows["by"], kind).notna().sum())
+    kind = NUMBERS if held[NUMBERS] >= held[DATES] else DATES
+    times = np.empty(spool.rows)
+    for where, rows in spool.batches(columns=["by"]):
+        times[where] = moments(rows["by"], kind)
+    return times
+
+
+def _future(spool: Spool) -> np.ndarray:
+    future = np.empty(spool.rows, bool)
+    for where, rows in spool.batches(columns=["future"]):
+        future[where] = rows["future"]
+    return future
+
+
+def _by_text(spool: Spool, places: np.ndarray, counts: Counts, plan: SplitPlan) -> None:
+    if scarce := [label for label in LABEL_NAMES if counts.texts[label] < len(SPLITS)]:
         raise BadInput(
             *(
-                f"{counts.get(label, 0)} distinct texts are {LABEL_NAMES[label]}; at least {len(SPLITS)} are needed, "
+                f"{counts.texts[label]} distinct texts are {LABEL_NAMES[label]}; at least {len(SPLITS)} are needed, "
                 "one for each split: add labelled rows, or --set prepare.rows=NUMBER where they are generated"
                 for label in scarce
             )
         )
-    keys = [_draw(text, plan.seed) for text in texts["normalized"]]
-    texts = texts.assign(key=keys).sort_values(["key", "normalized"])
-    place = texts.groupby("label").cumcount()
-    size = texts["label"].map(counts)
-    test = (size * plan.test_share).round().clip(lower=1)
-    validation = (size * plan.validation_share).round().clip(lower=1)
-    validation = np.minimum(validation, size - test - 1).clip(lower=1)
-    test = np.minimum(test, size - validation - 1)
-    names = np.select([place < test, place < test + validation], ["test", "validation"], "train")
-    return rows["normalized"].map(pd.Series(names, index=texts["normalized"]))
+    last = {label: _last_draws(spool, places, label, counts.texts[label], plan) for label in LABEL_NAMES}
+    for records, _ in spool.by_text(places == UNDECIDED):
+        for label, (test, validation) in last.items():
+            held = records[records["label"] == label]
+            split = np.where(held["draw"] <= validation, VALIDATION, TRAIN)
+            places[held["place"]] = np.where(held["draw"] <= test, TEST, split)
 
 
-def _by_group(rows: pd.DataFrame, plan: SplitPlan) -> pd.Series:
-    block = _blocks(rows)
-    texts = rows.assign(block=block).groupby("block")["normalized"].nunique()
-    first_group = rows["by"].groupby(block).min()
-    order = sorted(texts.index, key=lambda number: (_draw(first_group[number], plan.seed), first_group[number]))
+def _last_draws(spool: Spool, places: np.ndarray, label: int, texts: int, plan: SplitPlan) -> tuple[int, int]:
+    """Give the draws of the last text of a label that goes to the test, and to the validation split."""
+    draws, filled = np.empty(texts, "<u8"), 0
+    for records, starts in spool.by_text(places == UNDECIDED):
+        found = records["draw"][starts][records["label"][starts] == label]
+        draws[filled : filled + len(found)] = found
+        filled += len(found)
+    test = max(1, round(texts * plan.test_share))
+    validation = max(1, min(max(1, round(texts * plan.validation_share)), texts - test - 1))
+    test = min(test, texts - validation - 1)
+    draws.partition((test - 1, test + validation - 1))
+    return int(draws[test - 1]), int(draws[test + validation - 1])
+
+
+def _by_group(spool: Spool, places: np.ndarray, _: Counts, plan: SplitPlan) -> None:
+    names = np.array(list(spool.groups), object)
+    block = _blocks(spool, places)
+    texts = np.zeros(block.max() + 1, np.int64)
+    present = np.zeros(len(names), bool)
+    for records, starts in spool.by_text(places == UNDECIDED):
+        texts += np.bincount(block[records["group"][starts]], minlength=len(texts))
+        present[records["group"]] = True
+    first_name = pd.Series(names[present]).groupby(block[present]).min()
+    order = sorted(first_name.index, key=lambda number: (draw(first_name[number], plan.seed), first_name[number]))
 
     total = int(texts.sum())
-    target = {"test": plan.test_share * total, "validation": plan.validation_share * total}
+    target = {VALIDATION: plan.validation_share * total, TEST: plan.test_share * total}
     held = dict.fromkeys(target, 0)
-    places = {}
+    split = np.full(len(texts), TRAIN, np.uint8)
     for number in order:
-        name = max(target, key=lambda split: target[split] - held[split])
-        if held[name] + texts[number] / 2 <= target[name]:  # nearer to the target with this block than without
-            places[number] = name
-            held[name] += texts[number]
-        else:
-            places[number] = "train"
-    if any(held[name] < target[name] / 2 for name in target):
-        largest = texts.idxmax()
-        groups = rows.loc[block == largest, "by"].nunique()
+        place = max((TEST, VALIDATION), key=lambda place: target[place] - held[place])
+        if held[place] + texts[number] / 2 <= target[place]:  # nearer to the target with this block than without
+            split[number] = place
+            held[place] += int(texts[number])
+    if any(held[place] < target[place] / 2 for place in target):
+        largest = int(texts.argmax())
         raise BadInput(
-            f"the {rows['by'].nunique():,} groups of {plan.column} cannot be divided: {groups:,} of them, joined by "
-            f"texts they share, hold {texts[largest]:,} of {total:,} texts, and whole groups must fill a validation "
-            f"split of about {target['validation']:,.0f} and a test split of about {target['test']:,.0f} texts: "
+            f"the {present.sum():,} groups of {plan.column} cannot be divided: "
+            f"{(block[present] == largest).sum():,} of them, joined by texts they share, hold {texts[largest]:,} of "
+            f"{total:,} texts, and whole groups must fill a validation split of about {target[VALIDATION]:,.0f} and a "
+            f"test split of about {target[TEST]:,.0f} texts: "
             "--set prepare.split_column=NAME of a finer column, or --set prepare.split_by=text"
         )
-    return block.map(places)
+    for records, _starts in spool.by_text(places == UNDECIDED):
+        places[records["place"]] = split[block[records["group"]]]
 
 
-def _blocks(rows: pd.DataFrame) -> pd.Series:
+def _blocks(spool: Spool, places: np.ndarray) -> np.ndarray:
     """Number the sets of groups that must stay together: groups that share a text, directly or through others."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    groups, texts = (pd.factorize(rows[column])[0] for column in ("by", "normalized"))
-    first_text = groups.max() + 1
-    nodes = first_text + texts.max() + 1
-    links = coo_matrix((np.ones(len(rows), dtype=np.int8), (groups, first_text + texts)), shape=(nodes, nodes))
-    _, component = connected_components(links, directed=False)
-    return pd.Series(component[groups], index=rows.index)
+    pairs = [np.empty((0, 2), np.int64)]
+    for records, starts in spool.by_text(places == UNDECIDED):
+        group = records["group"].astype(np.int64)
+        first = np.repeat(group[starts], np.diff(np.r_[starts, len(records)]))
+        pairs = [np.unique(np.vstack([*pairs, np.column_stack([first, group])[first != group]]), axis=0)]
+    one, other = pairs[0].T
+    size = len(spool.groups)
+    links = coo_matrix((np.ones(len(one), dtype=np.int8), (one, other)), shape=(size, size))
+    return np.asarray(connected_components(links, directed=False)[1])
 
 
-def _by_time(rows: pd.DataFrame, plan: SplitPlan) -> pd.Series:
-    times = moments(rows["by"])
+def _by_time(spool: Spool, places: np.ndarray, _: Counts, plan: SplitPlan) -> None:
+    times = _times(spool)
+    undecided = places == UNDECIDED
     # share of the rows up to and including each moment; rows of one moment stay together
-    share = times.value_counts(normalize=True).sort_index().cumsum()
+    moment, rows = np.unique(times[undecided], return_counts=True)
+    share = rows.cumsum() / rows.sum()
     if len(share) < len(SPLITS):
         raise BadInput(
             f"{plan.column} holds {len(share)} different times; at least {len(SPLITS)} are needed to divide by time: "
@@ -197,33 +254,27 @@ def _by_time(rows: pd.DataFrame, plan: SplitPlan) -> pd.Series:
         )
     first = min(_nearest(share, 1 - plan.validation_share - plan.test_share), len(share) - 3)
     second = min(max(_nearest(share, 1 - plan.test_share), first + 1), len(share) - 2)
-    names = np.select([times <= share.index[first], times <= share.index[second]], ["train", "validation"], "test")
-    return pd.Series(names, index=rows.index)
+    split = np.where(times <= moment[second], VALIDATION, TEST)
+    places[undecided] = np.where(times <= moment[first], TRAIN, split)[undecided]
+    for records, starts in spool.by_text(np.isin(places, list(PLACES.values()))):
+        own = places[records["place"]]
+        earliest = np.repeat(np.minimum.reduceat(own, starts), np.diff(np.r_[starts, len(records)]))
+        places[records["place"][own > earliest]] = SEEN
 
 
-def _nearest(share: pd.Series, wanted: float) -> int:
-    return int(np.abs(share.to_numpy() - wanted).argmin())
+def _nearest(share: np.ndarray, wanted: float) -> int:
+    return int(np.abs(share - wanted).argmin())
 
 
-def _stands_earlier(normalized: pd.Series, places: pd.Series) -> pd.Series:
-    """Mark rows whose text stands in an earlier split than their own; by text and by group there are none."""
-    position = places.map({name: number for number, name in enumerate(SPLITS)})
-    return position > position.groupby(normalized).transform("min")
-
-
-def _check_labels(parts: dict[str, pd.DataFrame], plan: SplitPlan) -> None:
+def _check_labels(found: pd.DataFrame, plan: SplitPlan) -> None:
     """Refuse splits in which a label is missing: nothing could be learned from them, or nothing said about it."""
+    held = {1: found["noncompliant_rows"], 0: found["rows"] - found["noncompliant_rows"]}
     faults = [
-        f"split by {plan.by}, the {name} split holds {len(part):,} rows and none is {meaning}; each split needs both "
-        f"labels: give more rows, change validation_share or test_share, or --set prepare.split_by=text"
-        for name, part in parts.items()
+        f"split by {plan.by}, the {name} split holds {found.loc[name, 'rows']:,} rows and none is {meaning}; each "
+        "split needs both labels: give more rows, change validation_share or test_share, or --set prepare.split_by=text"
+        for name in SPLITS
         for label, meaning in LABEL_NAMES.items()
-        if not (part["label"] == label).any()
+        if held[label][name] == 0
     ]
     if faults:
         raise BadInput(*faults)
-
-
-def _draw(name: str, seed: int) -> bytes:
-    """Give a text or group its place in the order that a seed means; the same on every machine."""
-    return hashlib.blake2b(name.encode(), digest_size=8, key=str(seed).encode()).digest()

@@ -5,10 +5,11 @@ import threading
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from compliance.errors import BadInput
-from compliance.reading import Layout, read
+from compliance.reading import Layout, Source, columns, open_source
 
 GOOD = "text,label\niron part,1\nsteel part,0\n"
 
@@ -23,26 +24,51 @@ def csv_file(tmp_path):
     return write
 
 
+def opened(path: str, layout: Layout | None = None, by: str = "", **options) -> Source:
+    layout = layout or Layout()
+    return open_source(path, layout, columns(layout, by), **options)
+
+
+def read(path: str, layout: Layout | None = None, size: int = 2, **options) -> pd.DataFrame:
+    return pd.concat(list(opened(path, layout, **options).chunks(size)), ignore_index=True)
+
+
 def faults(source: str, layout: Layout | None = None, **options) -> list[str]:
     with pytest.raises(BadInput) as caught:
-        read(source, layout or Layout(), **options)
+        read(source, layout, **options)
     return list(caught.value.faults)
 
 
 def rows(source: str, layout: Layout | None = None, **options) -> list[list]:
-    frame = read(source, layout or Layout(), **options).frame
-    return frame[["row", "line", "text", "label"]].to_numpy().tolist()
+    return read(source, layout, **options)[["row", "line", "text", "label"]].to_numpy().tolist()
 
 
 def test_a_file_is_read_as_text_with_row_and_line_and_its_digest(csv_file):
     source = csv_file(GOOD)
-    table = read(source, Layout())
-    assert table.source == "parts.csv"
+    table = opened(source)
+    assert table.name == "parts.csv"
     assert table.sha256 == hashlib.sha256(GOOD.encode()).hexdigest()
-    assert table.frame.to_dict(orient="records") == [
-        {"row": 1, "line": 2, "text": "iron part", "label": "1", "keep": "", "by": "", "fault": ""},
-        {"row": 2, "line": 3, "text": "steel part", "label": "0", "keep": "", "by": "", "fault": ""},
+    assert table.head().to_dict(orient="records") == [
+        {"row": 1, "line": 2, "text": "iron part", "label": "1", "fault": ""},
+        {"row": 2, "line": 3, "text": "steel part", "label": "0", "fault": ""},
     ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_chunks_number_the_rows_through_and_can_be_read_again(csv_file, size):
+    source = opened(csv_file("text,label\n" + "".join(f"part {n},1\n" for n in range(7))))
+    for _ in range(2):
+        chunks = list(source.chunks(size))
+        assert [len(chunk) for chunk in chunks[:-1]] == [size] * (len(chunks) - 1)
+        together = pd.concat(chunks)
+        assert together["row"].tolist() == list(range(1, 8))
+        assert together["text"].tolist() == [f"part {n}" for n in range(7)]
+    assert source.head(3)["row"].tolist() == [1, 2, 3]
+
+
+def test_generated_rows_come_in_chunks_too():
+    chunks = list(opened("generated:connected-car", rows=5, seed=7).chunks(2))
+    assert [chunk["row"].tolist() for chunk in chunks] == [[1, 2], [3, 4], [5]]
 
 
 def test_lines_are_those_of_the_file_where_texts_and_gaps_span_several(csv_file):
@@ -76,13 +102,20 @@ def test_layouts_of_the_same_rows(csv_file, content, layout):
 
 
 def test_further_columns_are_taken_where_asked_for(csv_file):
-    source = csv_file("text,label,part,year\niron,1,train,1999\n")
-    frame = read(source, Layout(keep_column="part", keep_values=["train"]), by="year").frame
-    assert frame.loc[0, ["keep", "by"]].tolist() == ["train", "1999"]
+    source = csv_file("text,label,part,year,system\niron,1,train,1999,brakes\n")
+    layout = Layout(
+        keep_column="part",
+        keep_values=["train"],
+        future_column="year",
+        future_values=["2018"],
+        slice_columns=["system"],
+    )
+    frame = read(source, layout, by="year")
+    assert frame.loc[0, ["keep", "future", "by", "slice_system"]].tolist() == ["train", "1999", "1999", "brakes"]
 
 
 def test_records_that_cannot_be_read_stay_with_their_fault(csv_file):
-    frame = read(csv_file('text,label\na,1,x\nb\n"c" d,1\n"e\nf" g,1\nh,0\n'), Layout()).frame
+    frame = read(csv_file('text,label\na,1,x\nb\n"c" d,1\n"e\nf" g,1\nh,0\n'))
     assert frame[["row", "line", "text"]].to_numpy().tolist() == [
         [1, 2, "a,1,x"],
         [2, 3, "b"],
@@ -99,7 +132,7 @@ def test_records_that_cannot_be_read_stay_with_their_fault(csv_file):
 
 def test_a_text_of_ten_megabytes_is_read_and_the_limit_of_csv_is_put_back(csv_file):
     before = csv.field_size_limit()
-    assert len(read(csv_file(f'text,label\n"{"a" * 10_000_000}",1\n'), Layout()).frame.loc[0, "text"]) == 10_000_000
+    assert len(read(csv_file(f'text,label\n"{"a" * 10_000_000}",1\n')).loc[0, "text"]) == 10_000_000
     assert csv.field_size_limit() == before
 
 
@@ -151,9 +184,9 @@ def test_a_missing_file_a_folder_and_an_unknown_generator_are_named(csv_file, tm
 
 
 def test_generated_rows_have_no_digest_and_count_lines_as_a_csv_would():
-    table = read("generated:connected-car", Layout(), rows=3, seed=7)
-    assert (table.source, table.sha256) == ("generated:connected-car", None)
-    assert table.frame[["row", "line"]].to_numpy().tolist() == [[1, 2], [2, 3], [3, 4]]
+    table = opened("generated:connected-car", rows=3, seed=7)
+    assert (table.name, table.sha256) == ("generated:connected-car", None)
+    assert table.head()[["row", "line"]].to_numpy().tolist() == [[1, 2], [2, 3], [3, 4]]
 
 
 def test_a_layout_tells_all_its_faults_at_once():
@@ -163,12 +196,25 @@ def test_a_layout_tells_all_its_faults_at_once():
             label_column="a",
             noncompliant_value="0",
             keep_column="split",
+            future_values=["test"],
+            slice_columns=["system", "system"],
             delimiter="::",
             encoding="klingon",
             maximum_length=0,
         )
     told = [fault.split()[0] for fault in caught.value.faults]
-    assert told == ["noncompliant_value", "text_column", "keep_column", "delimiter", "encoding", "maximum_length"]
+    assert told == [
+        "noncompliant_value",
+        "text_column",
+        "keep_column",
+        "future_column",
+        "slice_columns",
+        "delimiter",
+        "encoding",
+        "maximum_length",
+    ]
+    with pytest.raises(BadInput, match=r"\['2018'\] of year stand in keep_values and in future_values"):
+        Layout(keep_column="year", keep_values=["2018"], future_column="year", future_values=["2018"])
 
 
 @pytest.fixture
@@ -187,8 +233,8 @@ def server(tmp_path):
 
 def test_an_address_is_read_and_told_without_its_keys(csv_file, server):
     csv_file(GOOD)
-    table = read(f"{server}/parts.csv?sig=hidden", Layout())
-    assert (len(table.frame), table.source) == (2, f"{server}/parts.csv")
+    table = opened(f"{server}/parts.csv?sig=hidden")
+    assert (len(table.head()), table.name) == (2, f"{server}/parts.csv")
     assert table.sha256 == hashlib.sha256(GOOD.encode()).hexdigest()
 
 
@@ -204,8 +250,6 @@ def test_an_address_that_does_not_answer_is_named_without_its_keys(server):
 
 @pytest.mark.needs_shared
 def test_the_mot_file_is_read_whole(shared_dir: Path):
-    table = read(
-        str(shared_dir / "data" / "mot_rfr_compliance.csv"), Layout(keep_column="split", keep_values=["train"])
-    )
-    assert len(table.frame) == 6_317
-    assert (table.frame["fault"] == "").all()
+    frame = read(str(shared_dir / "data" / "mot_rfr_compliance.csv"), size=1_000)
+    assert len(frame) == 6_317
+    assert (frame["fault"] == "").all()
