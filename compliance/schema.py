@@ -12,41 +12,48 @@ LABELS = (0, 1)  # 1 is non-compliant
 
 
 def readable_rows(layout: Layout, by: pa.Column | None = None) -> pa.DataFrameSchema:
-    """Rules for single rows of a source; the wording of a rule is the reason given to the rows that break it.
+    """Rules for single labelled rows; the wording of a rule is the reason given to the rows that break it.
 
     Args:
         layout: Which labels are allowed, and how long a text may be.
         by: Rules for the column that the split goes by, if any.
     """
     labels = [layout.noncompliant_value, layout.compliant_value]
-    columns = {
-        "text": pa.Column(
-            str,
-            [
-                pa.Check(lambda texts: texts.str.strip() != "", error="the text is empty"),
-                pa.Check(
-                    lambda texts: texts.str.len() <= layout.maximum_length,
-                    error=f"the text is longer than {layout.maximum_length:,} characters",
-                ),
-                pa.Check(lambda texts: ~texts.str.contains("\0", regex=False), error="the text holds a NUL character"),
-            ],
-        ),
-        "label": pa.Column(
-            str,
-            [
-                pa.Check(lambda values: values != "", error="the label is missing"),
-                pa.Check(
-                    lambda values: values.isin(labels) | (values == ""),
-                    error=f"the label is neither {labels[0]!r} nor {labels[1]!r}",
-                ),
-            ],
-        ),
-    }
+    label = pa.Column(
+        str,
+        [
+            pa.Check(lambda values: values != "", error="the label is missing"),
+            pa.Check(
+                lambda values: values.isin(labels) | (values == ""),
+                error=f"the label is neither {labels[0]!r} nor {labels[1]!r}",
+            ),
+        ],
+    )
+    return readable_texts(layout.maximum_length).add_columns({"label": label} | ({"by": by} if by else {}))
+
+
+def readable_texts(maximum_length: int) -> pa.DataFrameSchema:
+    """Rules for single rows with `text` and `normalized`.
+
+    Args:
+        maximum_length: How many characters a text may have.
+    """
+    text = pa.Column(
+        str,
+        [
+            pa.Check(lambda texts: texts.str.strip() != "", error="the text is empty"),
+            pa.Check(
+                lambda texts: texts.str.len() <= maximum_length,
+                error=f"the text is longer than {maximum_length:,} characters",
+            ),
+            pa.Check(lambda texts: ~texts.str.contains("\0", regex=False), error="the text holds a NUL character"),
+        ],
+    )
     words = pa.Check(
         lambda rows: (rows["normalized"] != "") | (rows["text"].str.strip() == ""),
         error="the text holds no word of letters a to z or digits",  # the model would see nothing in it
     )
-    return pa.DataFrameSchema(columns | ({"by": by} if by else {}), checks=words)
+    return pa.DataFrameSchema({"text": text}, checks=words)
 
 
 def split_rows() -> pa.DataFrameSchema:
@@ -87,6 +94,14 @@ def breaches(schema: pa.DataFrameSchema, rows: pd.DataFrame) -> pd.DataFrame:
         found = errors.failure_cases[["check", "index"]]
         return found.drop_duplicates(ignore_index=True)  # a breach of a whole-row rule is told once per column
     return pd.DataFrame({"check": pd.Series(dtype=str), "index": pd.Series(dtype="int64")})
+
+
+def reasons(schema: pa.DataFrameSchema, rows: pd.DataFrame) -> pd.Series:
+    """Give the reasons to refuse rows, by index; a row that breaks two rules gets both reasons."""
+    if rows.empty:
+        return pd.Series(dtype=object)
+    broken = breaches(schema, rows).sort_values(["index", "check"])
+    return broken.groupby("index")["check"].agg("; ".join).astype(object)
 
 
 def validate(schema: pa.DataFrameSchema, rows: pd.DataFrame, name: str) -> None:

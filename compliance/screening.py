@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pandera.pandas import DataFrameSchema
 
 from compliance import places, rejects, schema, splitting, spool
 from compliance.errors import BadInput
@@ -279,14 +278,7 @@ def _normalized(texts: pd.Series) -> pd.Series:
 def _reasons(judged: pd.DataFrame, layout: Layout, plan: SplitPlan) -> Iterator[pd.Series]:
     """Give the reasons to refuse rows, by index; a row that breaks two rules gets both reasons."""
     for rows, by in ((judged[~judged["future"]], splitting.rules(plan)), (judged[judged["future"]], None)):
-        yield _reasons_of(schema.readable_rows(layout, by), rows)
-
-
-def _reasons_of(rules: DataFrameSchema, rows: pd.DataFrame) -> pd.Series:
-    if rows.empty:
-        return pd.Series(dtype=object)
-    broken = schema.breaches(rules, rows).sort_values(["index", "check"])
-    return broken.groupby("index")["check"].agg("; ".join).astype(object)
+        yield schema.reasons(schema.readable_rows(layout, by), rows)
 
 
 def _summary(reasons: Counter[str], longest: int = 6) -> str:

@@ -16,6 +16,7 @@ COMMANDS = {
     "show": ("records", "Show what a run did and what came of it."),
     "report": ("records", "Write a run's report again and say where it is."),
     "models": ("delivery", "List the registered models: version, digest, champion marks, figures."),
+    "score": ("score", "Score an inventory with an environment's live model, whatever its size."),
     "serve": ("delivery", "Serve the model that is live in an environment, until Ctrl-C."),
 }
 INTERRUPTED = 130

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli import options
+from runner.cli import live, options
 from runner.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def models(registry_store: str | None, pipeline: Path | None, as_json: bool) -> 
     from delivery import registry
     from delivery.errors import DeliveryError
 
-    store = registry_store or str(_project(pipeline) / "registry")
+    store = registry_store or str(live.project(pipeline) / "registry")
     try:
         versions = registry.list_versions(store)
     except DeliveryError as error:
@@ -72,39 +72,9 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     """
     from service.__main__ import main
 
-    store = endpoint_store or _project(pipeline) / "endpoints"
-    folder = store / _served_model(store, environment, model_name) / environment
+    store = endpoint_store or live.project(pipeline) / "endpoints"
+    folder = store / live.model_in(store, environment, model_name, "trey serve") / environment
     sys.exit(main(["--endpoint", str(folder), "--host", host, "--port", str(port)]))
-
-
-def _project(pipeline: Path | None) -> Path:
-    """Give the project's folder: the one that holds the folder of pipeline.yaml."""
-    from runner.pipeline import locate
-
-    return locate(pipeline, Path.cwd()).parent.parent
-
-
-def _served_model(store: Path, environment: str, model_name: str | None) -> str:
-    """Give the model that shall answer; without a name, the only one that is live in the environment."""
-    from delivery.endpoint import live_models
-    from delivery.errors import DeliveryError
-
-    try:
-        found = live_models(store, environment)
-    except DeliveryError as error:
-        raise BadRequest(str(error), next_step="trey run --from deploy") from error
-    if model_name in found:
-        return model_name
-    if model_name is None and len(found) == 1:
-        return found[0]
-    if not found:
-        raise BadRequest(f"no model is live in {environment}, says {store}", next_step="trey run")
-    fault = (
-        f"{model_name} is not live in {environment}" if model_name else f"{len(found)} models are live in {environment}"
-    )
-    raise BadRequest(
-        f"{fault}; live are {', '.join(found)}", next_step=f"trey serve --env {environment} --model {found[0]}"
-    )
 
 
 def _as_json(version: "ModelVersion") -> dict[str, object]:

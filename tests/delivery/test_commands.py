@@ -1,4 +1,4 @@
-"""`trey models` and `trey serve`, as a person types them."""
+"""`trey models`, `trey score` and `trey serve`, as a person types them."""
 
 import json
 import signal
@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 from delivery import registry
 from delivery.endpoint import Endpoint
+from delivery.locks import held
 from runner.cli.delivery import models, serve
-from runner.errors import BadRequest
+from runner.cli.score import score
+from runner.errors import BadRequest, RunFailed
 
 from ..fixtures_model import digest_of
 
@@ -109,3 +111,65 @@ def test_serve_refuses_what_is_not_live(live: Path, words: list[str], says: str,
 @pytest.mark.parametrize("command", [models, serve])
 def test_help_has_an_example(command: object) -> None:
     assert "Examples:\n" in CliRunner().invoke(command, ["--help"]).output  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    path = tmp_path / "parts.csv"
+    path.write_text("no;description\n7;poor iron\n8;good steel\n9;\n", encoding="utf-8")
+    return path
+
+
+LAYOUT = ["--delimiter", ";", "--text-column", "description", "--copy", "no"]
+
+
+def test_an_inventory_is_scored_with_what_is_live(live: Path, inventory: Path, model_dir: Path) -> None:
+    where = ["--env", "staging", "--endpoint-store", str(live)]
+    done = CliRunner().invoke(score, [str(inventory), *where, *LAYOUT], catch_exceptions=False)
+    scored = inventory.with_name("parts.scored.csv")
+    assert done.stdout.splitlines() == [
+        "2 of 3 rows scored by parts version 4: 1 compliant, 1 non-compliant",
+        "1 refused: 1 × the text is empty",
+        f"refused rows: {inventory.with_name('parts.scored.rejected.csv')}",
+        f"scored: {scored}",
+    ]
+    assert [line.split(",")[2] for line in scored.read_text(encoding="utf-8").splitlines()] == ["no", "7", "8"]
+    assert not list(inventory.parent.glob("*.lock")) + list(inventory.parent.glob(".*.lock"))
+
+    with pytest.raises(BadRequest, match=r"parts\.scored\.csv exists"):
+        CliRunner().invoke(score, [str(inventory), *where, *LAYOUT], catch_exceptions=False)
+    by_folder = ["--model-dir", str(model_dir), "--overwrite", "--json"]
+    done = CliRunner().invoke(score, [str(inventory), *by_folder, *LAYOUT], catch_exceptions=False)
+    assert json.loads(done.stdout)["model"]["version"] is None
+
+
+def test_faults_of_an_inventory_are_told_with_the_options_of_the_command(inventory: Path, model_dir: Path) -> None:
+    def told(*words: str) -> list[str]:
+        with pytest.raises(BadRequest) as caught:
+            CliRunner().invoke(score, [*words], catch_exceptions=False)
+        return list(caught.value.faults)
+
+    model = ["--model-dir", str(model_dir)]
+    assert "is it delimited by ;? --delimiter ';'" in told(str(inventory), *model)[1]
+    assert told(str(inventory), *model, "--delimiter", ";", "--text-column", "descripton")[0].endswith(
+        "did you mean 'description'? --text-column description"
+    )
+    assert told(str(inventory.with_name("none.csv")), *model)[0].endswith("does not exist; give a CSV file")
+    assert told(str(inventory)) == ["give --env or --model-dir: which model scores?"]
+    assert told(str(inventory), *model, "--env", "staging") == ["give --env or --model-dir: which model scores?"]
+    assert "is no intact model" in told(str(inventory), "--model-dir", str(inventory.parent))[0]
+    assert "there is no folder" in told(str(inventory), *model, "--output", str(inventory.parent / "no" / "s.csv"))[0]
+
+
+def test_an_inventory_of_which_nothing_can_be_scored_ends_with_1(inventory: Path, model_dir: Path) -> None:
+    inventory.write_text("text\n—\n", encoding="utf-8")
+    with pytest.raises(RunFailed, match="none of 1 rows could be scored"):
+        CliRunner().invoke(score, [str(inventory), "--model-dir", str(model_dir)], catch_exceptions=False)
+
+
+def test_two_calls_do_not_write_one_file(inventory: Path, model_dir: Path) -> None:
+    with (
+        held(inventory.with_name(".parts.scored.csv.lock"), wait=0.0),
+        pytest.raises(BadRequest, match="is being written"),
+    ):
+        CliRunner().invoke(score, [str(inventory), "--model-dir", str(model_dir), *LAYOUT], catch_exceptions=False)

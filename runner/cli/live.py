@@ -1,0 +1,45 @@
+"""Which model is live where, for the commands that use it."""
+
+from pathlib import Path
+
+from runner.errors import BadRequest
+
+
+def project(pipeline: Path | None) -> Path:
+    """Give the project's folder: the one that holds the folder of pipeline.yaml."""
+    from runner.pipeline import locate
+
+    return locate(pipeline, Path.cwd()).parent.parent
+
+
+def model_in(store: Path, environment: str, model_name: str | None, command: str) -> str:
+    """Give the model that shall answer; without a name, the only one that is live in the environment.
+
+    Args:
+        store: Folder of the endpoints.
+        environment: Name of the environment.
+        model_name: The model that is asked for, if any.
+        command: The command that asks, for the message.
+
+    Raises:
+        BadRequest: None or several are live there, or this one is not.
+    """
+    from delivery.endpoint import live_models
+    from delivery.errors import DeliveryError
+
+    try:
+        found = live_models(store, environment)
+    except DeliveryError as error:
+        raise BadRequest(str(error), next_step="trey run --from deploy") from error
+    if model_name in found:
+        return model_name
+    if model_name is None and len(found) == 1:
+        return found[0]
+    if not found:
+        raise BadRequest(f"no model is live in {environment}, says {store}", next_step="trey run")
+    fault = (
+        f"{model_name} is not live in {environment}" if model_name else f"{len(found)} models are live in {environment}"
+    )
+    raise BadRequest(
+        f"{fault}; live are {', '.join(found)}", next_step=f"{command} --env {environment} --model {found[0]}"
+    )
