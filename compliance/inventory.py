@@ -36,6 +36,7 @@ SLICE = 2_000  # texts scored by one thread at a time
 OWN = ("row", "line", "text", "probability", "label")
 REJECTED = ("row", "line", "reason", "text")
 COPY = "copy_"
+DECIMALS = 6  # of a probability
 
 
 class OtherJob(BadInput):
@@ -255,7 +256,7 @@ def _scored(rows: pd.DataFrame, scorer: Scorer, threads: ThreadPoolExecutor) -> 
 
 
 def _scored_rows(rows: pd.DataFrame, columns: Columns) -> Iterator[Sequence[Any]]:
-    shown = rows.assign(probability=rows["probability"].map("{:.6f}".format))
+    shown = rows.assign(probability=rows["probability"].map(f"{{:.{DECIMALS}f}}".format))
     taken = ["row", "line", *(COPY + name for name in columns.copy), "text", "probability", "label"]
     yield from shown[taken].itertuples(index=False)
 

@@ -274,7 +274,7 @@ def _new_record(prepared: Prepared, run_id: str) -> Record:
         "params_sha256": fingerprint.digest_of(prepared.params),
         "pipeline": {
             "phases": list(pipeline.order),
-            "edges": {phase: list(names) for phase, names in pipeline.edges.items()},
+            "edges": {phase: list(pipeline.edges[phase]) for phase in pipeline.order},
             "scraps": {phase: dict(words) for phase, words in pipeline.scraps.items()},
         },
         "phases": {phase: new_entry(pipeline, phase, prepared.params[phase]) for phase in pipeline.order},
@@ -306,11 +306,11 @@ def _write_params(run_dir: Path, prepared: Prepared) -> None:
     record.write_atomic(run_dir / "params.yaml", text.encode())
 
 
-def render(executed: Path) -> None:
-    """Write the HTML of an executed notebook beside it."""
+def render(executed: Path, *, report: bool = True) -> None:
+    """Write the HTML of an executed notebook beside it, with a link to the run's report where there is one."""
     from runner.render import notebook_html
 
-    notebook_html(executed, executed.with_suffix(".html"))
+    notebook_html(executed, executed.with_suffix(".html"), report=report)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def resolve(
     for layer in layers:
         faults.extend(_unknown(pipeline, layer))
     resolved = {}
-    for phase in pipeline.order:
+    for phase in pipeline.every:
         resolved[phase] = {
             name: _value(phase, parameter, layers, pipeline.notebooks[phase].path.parent, faults)
             for name, parameter in pipeline.notebooks[phase].parameters.items()
@@ -140,7 +140,7 @@ def _set_layers(sets: Sequence[str], cwd: Path, faults: list[str]) -> Iterator[L
 
 
 def _unknown(pipeline: Pipeline, layer: Layer) -> Iterator[str]:
-    declared = {phase: list(pipeline.notebooks[phase].parameters) for phase in pipeline.order}
+    declared = {phase: list(pipeline.notebooks[phase].parameters) for phase in pipeline.every}
     for group, values in layer.values.items():
         if group != SHARED and group not in declared:
             yield f"{layer.origin}: there is no phase {group}; {did_you_mean(group, [*declared, SHARED])}"
@@ -153,7 +153,7 @@ def _unknown(pipeline: Pipeline, layer: Layer) -> Iterator[str]:
             )
             continue
         names = declared.get(group) or list(dict.fromkeys(name for names in declared.values() for name in names))
-        phases = [group] if group != SHARED else list(pipeline.order)
+        phases = [group] if group != SHARED else list(pipeline.every)
         for name in values:
             owners = [phase for phase in phases if name in declared[phase]]
             if not owners:

@@ -17,7 +17,7 @@ from runner.notebook import Notebook
 
 RESERVED = ("output_dir", "gates_path", "run_id")
 SHARED = "all"
-_KEYS = ("notebooks", "runs", "lock", "phases", "gates", "uses", "external", "scraps")
+_KEYS = ("notebooks", "runs", "lock", "phases", "standalone", "gates", "uses", "external", "scraps")
 _WHERE = Path("params") / "pipeline.yaml"
 
 
@@ -28,6 +28,7 @@ class Pipeline:
     Attributes:
         path: The pipeline.yaml it was read from.
         order: Its phases such that each comes after those it reads.
+        standalone: Phases that no run executes, but `trey phase` alone; they may read all others.
         notebooks: The notebook of each phase.
         edges: The phases that each phase reads, in the order of its parameters.
         gates: The rules of each guarded phase; an empty list refuses.
@@ -38,6 +39,7 @@ class Pipeline:
 
     path: Path
     order: tuple[str, ...]
+    standalone: tuple[str, ...]
     notebooks: Mapping[str, Notebook]
     edges: Mapping[str, tuple[str, ...]]
     gates: Mapping[str, tuple[Rule, ...]]
@@ -52,9 +54,14 @@ class Pipeline:
         """The project: the folder that holds the folder of pipeline.yaml."""
         return self.path.parent.parent
 
+    @property
+    def every(self) -> tuple[str, ...]:
+        """All phases, also those that no run executes."""
+        return self.order + self.standalone
+
     def before(self, phase: str) -> tuple[str, ...]:
         """Give the phases that come before this one in the order."""
-        return self.order[: self.order.index(phase)]
+        return self.order if phase in self.standalone else self.order[: self.order.index(phase)]
 
 
 def locate(path: Path | None, start: Path) -> Path:
@@ -122,13 +129,14 @@ class _Reader:
         self.faults: list[str] = []
         self.unreadable: list[Path] = []  # notebooks
         self.phases: list[str] = []
+        self.standalone: list[str] = []
         self.scraps: dict[str, dict[str, str]] = {}
 
     def pipeline(self) -> Pipeline | None:
         for key in self.content:
             if key not in _KEYS:
                 self.faults.append(f"{key!r} is no key; {did_you_mean(key, _KEYS)}")
-        self.phases = self._phases()
+        self.phases, self.standalone = self._phases()
         notebooks = self._notebooks()
         self.scraps = {
             phase: self._texts(f"scraps.{phase}", words) for phase, words in self._by_phase("scraps").items()
@@ -140,6 +148,7 @@ class _Reader:
         return Pipeline(
             path=self.path,
             order=order,
+            standalone=tuple(self.standalone),
             notebooks=notebooks,
             edges=edges,
             gates=self._gates(order),
@@ -150,23 +159,25 @@ class _Reader:
             lock=self._lock(),
         )
 
-    def _phases(self) -> list[str]:
+    def _phases(self) -> tuple[list[str], list[str]]:
         phases = self._names("phases", self.content.get("phases"))
         if not phases and not self.faults:
             self.faults.append("phases names no phase; give the names of the notebooks, such as [prepare, train]")
-        for name in phases:
+        standalone = self._names("standalone", self.content.get("standalone"))
+        every = [*phases, *standalone]
+        for name in every:
             if not name.isidentifier() or name == SHARED:
                 self.faults.append(f"{name!r} cannot be a phase; a phase is a Python name other than {SHARED!r}")
-        for name in {name for name in phases if phases.count(name) > 1}:
+        for name in {name for name in every if every.count(name) > 1}:
             self.faults.append(f"phase {name} is given twice")
-        return list(dict.fromkeys(phases))
+        return list(dict.fromkeys(phases)), [name for name in dict.fromkeys(standalone) if name not in phases]
 
     def _notebooks(self) -> dict[str, Notebook]:
         folder = self._file("notebooks", "../notebooks")
         notebooks: dict[str, Notebook] = {}
         if folder is None:
             return notebooks
-        for phase in self.phases:
+        for phase in (*self.phases, *self.standalone):
             try:
                 notebooks[phase] = notebook.read(folder / f"{phase}.ipynb")
                 notebooks[phase].parameters  # noqa: B018  # parsed now, so that its faults are told with the others
@@ -177,7 +188,7 @@ class _Reader:
 
     def _edges(self, notebooks: dict[str, Notebook]) -> dict[str, tuple[str, ...]]:
         edges = {}
-        for phase in self.phases:
+        for phase in (*self.phases, *self.standalone):
             try:
                 declared = list(notebooks[phase].parameters) if phase in notebooks else []
             except BadRequest:
@@ -199,7 +210,7 @@ class _Reader:
 
     def _order(self, edges: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
         """Sort so that each phase comes after those it reads, and otherwise as they are listed."""
-        sorter = TopologicalSorter(edges)
+        sorter = TopologicalSorter({phase: edges[phase] for phase in self.phases})
         try:
             sorter.prepare()
         except CycleError as error:
@@ -216,6 +227,9 @@ class _Reader:
     def _gates(self, order: tuple[str, ...]) -> dict[str, tuple[Rule, ...]]:
         guarded = {}
         for phase, rules in self._by_phase("gates").items():
+            if phase in self.standalone:
+                self.faults.append(f"gates names {phase}, which no run executes; guard one of {', '.join(order)}")
+                continue
             if not isinstance(rules, list | None):
                 self.faults.append(f"gates.{phase} is {type(rules).__name__}; it must be a list of rules")
                 continue
@@ -301,10 +315,11 @@ class _Reader:
         if not isinstance(entries, dict):
             self.faults.append(f"{key} is {type(entries).__name__}; it must be a mapping from phases")
             return {}
+        every = [*self.phases, *self.standalone]
         for phase in entries:
-            if phase not in self.phases:
-                self.faults.append(f"{key} names the phase {phase}; {did_you_mean(phase, self.phases)}")
-        return {phase: entry for phase, entry in entries.items() if phase in self.phases}
+            if phase not in every:
+                self.faults.append(f"{key} names the phase {phase}; {did_you_mean(phase, every)}")
+        return {phase: entry for phase, entry in entries.items() if phase in every}
 
     def _external(self) -> dict[str, str]:
         external = self._texts("external", self.content.get("external") or {})

@@ -77,12 +77,13 @@ class Cell:
     scraps: list[tuple[str, str]] = field(default_factory=list)
 
 
-def notebook_html(notebook_path: Path, html_path: Path) -> None:
+def notebook_html(notebook_path: Path, html_path: Path, *, report: bool = True) -> None:
     """Write the page of an executed notebook; cell n has the anchor `cell-n`, counted from 0.
 
     Args:
         notebook_path: The executed notebook.
         html_path: The page to write.
+        report: Whether the report of a run lies above it, to link to.
     """
     content = json.loads(notebook_path.read_text(encoding="utf-8"))
     cells = [_cell(index, cell) for index, cell in enumerate(content["cells"])]
@@ -90,7 +91,8 @@ def notebook_html(notebook_path: Path, html_path: Path) -> None:
     failed = next((cell for cell in cells if cell.status in ("failed", "running")), None)
     ran = any(cell.status for cell in cells)
     not_run = [cell for cell in cells if cell.kind == "code" and ran and cell.status == "pending"]
-    page = templates.render("notebook.html", title=title, cells=cells, failed=failed, not_run=not_run)
+    shown = {"title": title, "cells": cells, "failed": failed, "not_run": not_run, "report": report}
+    page = templates.render("notebook.html", **shown)
     write_atomic(html_path, page.encode(), durable=False)
 
 

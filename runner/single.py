@@ -89,8 +89,8 @@ def _prepared(request: Request) -> tuple[Pipeline, dict[str, Path], dict[str, An
     engines.check(request.engine)
     pipeline = load_pipeline(locate(request.pipeline, request.cwd))
     step = f"trey phase {request.name} --help"
-    if request.name not in pipeline.order:
-        fault = f"there is no phase {request.name}; {did_you_mean(request.name, pipeline.order)}"
+    if request.name not in pipeline.every:
+        fault = f"there is no phase {request.name}; {did_you_mean(request.name, pipeline.every)}"
         raise BadRequest(fault, next_step="trey plan")
     params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, [request.name])[request.name]
     edges = [f"{name}_dir" for name in pipeline.edges[request.name]]
@@ -156,7 +156,7 @@ def _execute(
     entry["status"], entry["started_at"] = "running", record.now()
     run_job(engines.choose(request.engine), job, entry, pipeline.scraps.get(name, {}), on_cell)
     watcher.phase_ended(name, entry["status"], entry["seconds"], entry["message"])
-    render(job.executed)
+    render(job.executed, report=False)
 
 
 def _save(folder: Path, found: dict[str, Any]) -> None:

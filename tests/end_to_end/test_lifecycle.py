@@ -50,6 +50,31 @@ def test_what_was_judged_is_what_is_live(project: Project) -> None:
     assert digest in json.dumps(listed)
 
 
+def test_an_inventory_is_scored_with_what_is_live_and_monitored(project: Project, tmp_path: Path) -> None:
+    record = project.records()[0]
+    run = project.root / "runs" / record["run_id"]
+    inventory = tmp_path / "parts.csv"
+    metals = ["titanium", "brass", "zinc", "steel"]
+    texts = [f"{metals[n % 4]} bracket number {n} in poor condition" for n in range(400)]
+    inventory.write_text("\n".join(["part_no,text", *(f"P-{n},{text}" for n, text in enumerate(texts))]) + "\n")
+    words = ["score", str(inventory), "--env", "staging", "--copy", "part_no", "--json"]
+    summary = json.loads(project.trey(*words).stdout)
+    assert summary["scored"] == summary["rows"] == 400
+    assert summary["model"]["digest"] == record["phases"]["evaluate"]["scraps"]["model_digest"]["value"]
+
+    folders = [f"--in={phase}_dir={run / phase}" for phase in ("prepare", "train", "evaluate")]
+    given = ["--set", f"monitor.scored_path={tmp_path / 'parts.scored.csv'}"]
+    found = {}
+    for name, words in {"drifted": given, "like": []}.items():
+        told = project.trey("phase", "monitor", *folders, *words, "--out", str(tmp_path / name), "--json").stdout
+        scraps = json.loads(told)["phases"]["monitor"]["scraps"]
+        found[name] = {scrap: entry["value"] for scrap, entry in scraps.items()}
+    assert found["drifted"]["drift"] == "drift"
+    assert found["drifted"]["unknown_words_difference"] > 0.9
+    assert found["like"]["drift"] == "no difference seen"
+    assert found["like"]["model_digest"] == summary["model"]["digest"]
+
+
 def test_an_unchanged_run_starts_no_kernel(project: Project) -> None:
     started = project.watched_trey("run", "--params", "params/ci.yaml")
     assert {Path(program).name for program in started} <= {"git"}

@@ -9,7 +9,7 @@ from tests.project import Project, copy_project
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PHASES = ["prepare", "train", "evaluate", "register", "deploy"]
+PHASES = ["prepare", "train", "evaluate", "register", "deploy", "monitor"]
 COMPARED = "nbval-check-output"
 
 

@@ -149,3 +149,28 @@ def test_the_nearest_pipeline_is_found(chain: Project, tmp_path: Path) -> None:
     assert pipeline.runs_folder(chain.root / "params" / "pipeline.yaml") == chain.root / "runs"
     with pytest.raises(BadRequest, match=r"there is no file other\.yaml"):
         pipeline.locate(Path("other.yaml"), tmp_path)
+
+
+def test_a_standalone_phase_is_no_part_of_the_order_and_may_read_all_of_it(project: Project) -> None:
+    phases(project, a=[], b=["a"], watch=["b", "a"])
+    project.pipeline("phases: [a, b]\nstandalone: [watch]\nscraps: {watch: {seen: what was seen}}")
+    found = load_pipeline(project.root / "params" / "pipeline.yaml")
+    assert (found.order, found.standalone, found.every) == (("a", "b"), ("watch",), ("a", "b", "watch"))
+    assert found.edges["watch"] == ("b", "a")
+    assert found.before("watch") == ("a", "b")
+    assert found.scraps["watch"] == {"seen": "what was seen"}
+
+
+def test_nothing_may_build_on_a_standalone_phase(project: Project) -> None:
+    phases(project, a=["watch"], watch=[])
+    project.pipeline("phases: [a]\nstandalone: [watch]\ngates: {watch: []}")
+    assert faults(project) == [
+        "a reads watch_dir, and watch.ipynb exists, but phases does not name watch",
+        "gates names watch, which no run executes; guard one of a",
+    ]
+
+
+def test_a_phase_is_standalone_or_not(project: Project) -> None:
+    phases(project, a=[])
+    project.pipeline("phases: [a]\nstandalone: [a]")
+    assert faults(project) == ["phase a is given twice"]

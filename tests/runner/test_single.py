@@ -79,3 +79,21 @@ def test_wrong_folders_are_told_at_once(chain: Project) -> None:
     )
     with pytest.raises(BadRequest, match=r"there is no phase mke; did you mean make\?"):
         run(chain, "mke", "out")
+
+
+def test_a_standalone_phase_runs_alone_and_in_no_run(chain: Project) -> None:
+    chain.notebook("watch", "seen = number", parameters='number: int = 1\nmake_dir: str = "x"\noutput_dir: str = "y"')
+    pipeline = chain.root / "params" / "pipeline.yaml"
+    chain.pipeline(pipeline.read_text(encoding="utf-8") + "standalone: [watch]\n")
+    chain.write("params/default.yaml", "watch: {number: 3}\n")
+    record = chain.run(run_id="first")
+    assert list(record["phases"]) == record["pipeline"]["phases"] == ["make", "use"]
+    assert "watch" not in record["pipeline"]["edges"]
+
+    found = run(chain, "watch", "out/watch", "make_dir=runs/first/make", sets=("watch.number=4",))
+    assert found["phases"]["watch"]["status"] == "succeeded"
+    assert found["phases"]["watch"]["params"] == {"number": 4}
+    page = (chain.root / "out/watch/_phase/notebook.html").read_text(encoding="utf-8")
+    assert "report of the run" not in page  # there is none
+    with pytest.raises(BadRequest, match="watch reads make_dir; give --in make_dir=PATH"):
+        run(chain, "watch", "out/again")
