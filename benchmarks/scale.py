@@ -76,7 +76,7 @@ def measure(program: str, *words: str) -> dict[str, float]:
 def main() -> None:
     """Measure each size and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="id of a run, or the beginning of one")
+    parser.add_argument("run", nargs="?", default="last", help="id of a run, the beginning of one, a path, or last")
     parser.add_argument("--rows", type=int, action="append", metavar="N", help="a size; may be repeated")
     parser.add_argument("--folder", type=Path, help="where the tables go")
     options = parser.parse_args()
