@@ -89,7 +89,8 @@ def _data(data: Mapping[str, Any]) -> str:
     lines = [
         f"Source: `{data['source']}`, digest of the prepared splits `{data['data_digest']}`.",
         f"{counts['rows_read']:,} rows read, {counts['rows_rejected']:,} rejected, {counts['rows_set_aside']:,} set "
-        f"aside, {counts['rows_kept']:,} kept; they hold {counts['distinct_texts']:,} distinct texts.",
+        + (f"aside, {counts['future_rows']:,} in the future set, " if "future_rows" in counts else "aside, ")
+        + f"{counts['rows_kept']:,} kept; they hold {counts['distinct_texts']:,} distinct texts.",
         *([f"Rejected for: {_reasons(data['rejected'])}."] if data["rejected"] else []),
         f"Split by {data['split']['by']}, seed {data['split']['seed']}; no normalized text may stand in two splits.",
     ]

@@ -92,9 +92,13 @@ def score(  # noqa: PLR0913, PLR0917 - one for each option
     except KeyboardInterrupt:
         click.echo("trey: interrupted; what is done is kept\nnext: the same call, which goes on there", err=True)
         click.get_current_context().exit(INTERRUPTED)
-    click.echo(json.dumps(summary, indent=1, ensure_ascii=False) if as_json else _told(summary, output))
+    if as_json:
+        click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
+    elif summary["scored"]:
+        click.echo("\n".join(_told(summary, output)))
     if not summary["scored"]:
-        raise RunFailed(f"none of {summary['rows']:,} rows could be scored", next_step="trey score --help")
+        fault = f"none of {summary['rows']:,} rows could be scored"
+        raise RunFailed(fault, *_refused(summary, output), next_step="trey score --help")
 
 
 def _model(
@@ -161,13 +165,17 @@ def _as_option(fault: str) -> str:
     return SETTING.sub(lambda found: f"--{found[1].replace('_', '-')} {found[2]}", fault)
 
 
-def _told(summary: dict[str, Any], output: Path) -> str:
-    labels = ", ".join(f"{rows:,} {label}" for label, rows in sorted(summary["labels"].items())) or "none"
+def _told(summary: dict[str, Any], output: Path) -> list[str]:
+    labels = ", ".join(f"{rows:,} {label}" for label, rows in sorted(summary["labels"].items()))
     model = summary["model"]
     version = f" version {model['version']}" if model["version"] else ""
-    lines = [f"{summary['scored']:,} of {summary['rows']:,} rows scored by {model['name']}{version}: {labels}"]
-    if summary["rejected"]:
-        reasons = "; ".join(f"{rows:,} × {reason}" for reason, rows in summary["reasons"].items())
-        lines.append(f"{summary['rejected']:,} refused: {reasons}")
-        lines.append(f"refused rows: {output.with_name(output.name.removesuffix('.csv') + '.rejected.csv')}")
-    return "\n".join([*lines, f"scored: {output}"])
+    done = f"{summary['scored']:,} of {summary['rows']:,} rows scored by {model['name']}{version}: {labels}"
+    return [done, *_refused(summary, output), f"scored: {output}"]
+
+
+def _refused(summary: dict[str, Any], output: Path) -> list[str]:
+    if not summary["rejected"]:
+        return []
+    reasons = "; ".join(f"{rows:,} × {reason}" for reason, rows in summary["reasons"].items())
+    rejected = output.with_name(output.name.removesuffix(".csv") + ".rejected.csv")
+    return [f"{summary['rejected']:,} refused: {reasons}", f"refused rows: {rejected}"]

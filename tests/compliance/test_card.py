@@ -96,6 +96,11 @@ def test_figures_are_those_that_were_measured() -> None:
     assert "| train | 700 | 400 | 200 |\n| validation | 150 | 100 | 50 |\n| test | 150 | 100 | 50 |" in text
 
 
+def test_the_future_set_is_counted_where_there_is_one() -> None:
+    data = {**DATA, "counts": {**DATA["counts"], "rows_read": 1_030, "future_rows": 20}}
+    assert "1,030 rows read, 7 rejected, 3 set aside, 20 in the future set, 1,000 kept;" in card(data=data)
+
+
 def test_a_sound_model_carries_no_warning() -> None:
     assert "**" not in card()
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.fixtures_model import write_model
 from tests.project import Project
 
 SOURCE, ROWS, PARAMETERS, PIPELINE = "The source", "Its rows", "Parameters", "Pipeline and notebooks"
+INVENTORY = "An inventory to score"
 RUN = "<run>"
 SHOW, NOTHING_STARTED = f"next: trey show {RUN}", "next: trey plan, with the values mended"
 SPLITS = ("data.json", "rejected.csv", "test.parquet", "train.parquet", "validation.parquet")
@@ -17,6 +19,7 @@ GOOD = [
     for material in ("steel", "iron", "plastic")
     for year in range(1960, 2020)
 ]
+SCORE = ("score", "parts.csv", "--model-dir", "model")
 TO_PREPARE = ("run", "--to", "prepare", "--set", "prepare.source=parts.csv")
 
 Make = Callable[[Project], None]
@@ -67,6 +70,19 @@ def content(data: bytes) -> Make:
 def table(*rows: str, header: str = HEADER, encoding: str = "utf-8") -> Make:
     """Make a parts.csv of these rows."""
     return content(("\n".join([header, *rows]) + "\n").encode(encoding))
+
+
+def inventory(*rows: str, **files: str) -> Make:
+    """Make a parts.csv of these rows, other files, and a model to score it with."""
+
+    def make(project: Project) -> None:
+        write_model(project.root / "model")
+        if rows:
+            (project.root / "parts.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        for name, text in files.items():
+            (project.root / f"{name}.csv").write_text(text, encoding="utf-8")
+
+    return make
 
 
 def absent(_: Project) -> None:
@@ -278,5 +294,50 @@ CASES = [
         "acuracy_low",
         **NOT_STARTED | {"last": "next: mend params/pipeline.yaml and type: trey plan"},
         words=("run",),
+    ),
+    Case(
+        INVENTORY,
+        "the file does not exist",
+        inventory(),
+        "parts.csv does not exist; give a CSV file",
+        **NOT_STARTED | {"last": "next: trey score FILE.csv --env staging"},
+        words=SCORE,
+    ),
+    Case(
+        INVENTORY,
+        "no such column",
+        inventory("description", "poor iron"),
+        "parts.csv has no column 'text' (text_column); its columns are 'description'",
+        **NOT_STARTED | {"last": "next: trey score --help"},
+        words=SCORE,
+    ),
+    Case(
+        INVENTORY,
+        "rows that cannot be scored",
+        inventory("text", "poor iron", '""', "—"),
+        "2 refused: 1 × the text is empty; 1 × the text holds no word of letters a to z or digits",
+        "scored: parts.scored.csv",
+        "all other rows; parts.scored.rejected.csv lists these with line and reason",
+        exit_code=0,
+        status="",
+        words=SCORE,
+    ),
+    Case(
+        INVENTORY,
+        "nothing that can be scored",
+        inventory("text", "—"),
+        "none of 1 rows could be scored",
+        "next: trey score --help",
+        "parts.scored.rejected.csv lists each row with line and reason",
+        status="",
+        words=SCORE,
+    ),
+    Case(
+        INVENTORY,
+        "a scored file from before",
+        inventory("text", "poor iron", **{"parts.scored": "mine"}),
+        "parts.scored.csv exists: name another --output, or replace it with --overwrite",
+        **NOT_STARTED | {"last": "next: trey score --help", "kept": "what lies there"},
+        words=SCORE,
     ),
 ]
