@@ -80,6 +80,11 @@ def wants_text(annotation: str) -> bool:
     return any(isinstance(node, ast.Name) and node.id == "str" for node in ast.walk(_parsed(annotation)))
 
 
+def wants_number(annotation: str) -> bool:
+    """Tell whether an int or a float is among the allowed types, or inside of them."""
+    return any(isinstance(node, ast.Name) and node.id in {"int", "float"} for node in ast.walk(_parsed(annotation)))
+
+
 def _parsed(annotation: str) -> ast.expr:
     try:
         node = ast.parse(annotation, mode="eval").body

@@ -1,20 +1,22 @@
 """Reads a notebook as it stands on disk, and the parameters its `parameters` cell declares. Nothing is executed.
 
-    rows: int = 2_000  # descriptions to generate
+    test_share: float = 0.15  # share kept for the final judgement, between 0 and 1
 
-declares one. Only such lines may stand in the cell: a name, a type (or none: then the default decides), a literal.
+declares one. Only such lines may stand in the cell: a name, a type (or none: then the default decides), a literal, and
+a comment, whose last clause may bound the number (`runner.constraints`).
 """
 
 import ast
 import io
 import json
 import tokenize
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runner import annotations
+from runner import annotations, constraints
+from runner.constraints import Constraint
 from runner.errors import BadRequest
 
 TAG = "parameters"
@@ -28,8 +30,9 @@ class Parameter:
     Attributes:
         type: The annotation as written, or the type of the default.
         default: The literal, or REQUIRED where there is none.
-        help: The trailing comment.
+        help: The trailing comment, without the constraint.
         line: Its line in the cell, from 1.
+        constraint: What its numbers must keep, as the comment states it.
     """
 
     name: str
@@ -37,6 +40,19 @@ class Parameter:
     default: Any
     help: str
     line: int
+    constraint: Constraint | None = None
+
+    def coerce(self, value: Any) -> Any:
+        """Give a value as the declaration wants it.
+
+        Raises:
+            Mismatch: It is of another type, or breaks the constraint; the message says what arrived and was allowed.
+        """
+        value = annotations.coerce(self.type, value)
+        if self.constraint:
+            for number in self.constraint.breaches(value):
+                raise annotations.Mismatch(f"{number}; allowed is {self.constraint.text}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -147,13 +163,22 @@ def _declaration(statement: ast.stmt, comment: str) -> Parameter | None:
         case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=value):
             text = ast.unparse(annotation)
             annotations.check_known(text)
-            default = REQUIRED if value is None else annotations.coerce(text, _literal(name, value))
+            default = REQUIRED if value is None else _literal(name, value)
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
             default = _literal(name, value)
             text = annotations.inferred(default)
         case _:
             raise ValueError(f"`{ast.unparse(statement).splitlines()[0][:60]}` is no `name: type = literal`")
-    return Parameter(name, text, default, comment, statement.lineno)
+    words, constraint = constraints.read(comment)
+    if constraint and not annotations.wants_number(text):
+        raise ValueError(f"`{constraint.text}` bounds {name}, which is {text} and no number")
+    parameter = Parameter(name, text, default, words, statement.lineno, constraint)
+    if default is REQUIRED:
+        return parameter
+    try:
+        return replace(parameter, default=parameter.coerce(default))
+    except annotations.Mismatch as error:
+        raise ValueError(f"the default of {name} is {error}") from None
 
 
 def _literal(name: str, node: ast.expr) -> Any:

@@ -177,7 +177,7 @@ def _value(phase: str, parameter: Parameter, layers: Sequence[Layer], folder: Pa
     value, result = parameter.default, absolute(parameter.name, parameter.default, folder)
     for layer, group, value in given:
         try:
-            result = absolute(parameter.name, annotations.coerce(parameter.type, value), layer.base)
+            result = absolute(parameter.name, parameter.coerce(value), layer.base)
         except annotations.Mismatch as error:
             faults.append(
                 f"{layer.origin}: {phase}.{parameter.name} is {error}{_quoting(group, parameter, layer, value)}"

@@ -11,6 +11,7 @@ from runner.errors import RunnerError
 COMMANDS = {
     "run": ("lifecycle", "Execute the lifecycle; what is unchanged is skipped."),
     "plan": ("lifecycle", "Show phases, edges, gates, and what would run and why."),
+    "params": ("params", "List the parameters of a notebook: name, type, default, allowed values, help."),
     "phase": ("lifecycle", "Execute one phase with given folders."),
     "runs": ("records", "List the runs, newest first."),
     "show": ("records", "Show what a run did and what came of it."),

@@ -113,6 +113,27 @@ def test_a_folder_without_a_pipeline_is_told(project: Project, monkeypatch: pyte
     assert done.stderr.startswith(f"trey: there is no params/pipeline.yaml in {project.root} or above it\n")
 
 
+def test_parameters_are_listed_with_what_is_allowed(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = "number: float  # of parts, between 1 and 9\nname: str = 'a'  # a = b\noutput_dir: str = 'x'"
+    path = chain.notebook("make", "1", parameters=declared)
+    lines = trey(chain, "params", "make", monkeypatch=monkeypatch).output.splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["NAME", "TYPE", "DEFAULT", "ALLOWED", "HELP"],
+        ["number", "float", "required", "between", "1", "and", "9", "of", "parts"],
+        ["name", "str", '"a"', "a", "=", "b"],
+    ]
+    listed = json.loads(trey(chain, "params", str(path), "--json", monkeypatch=monkeypatch).output)
+    assert listed[0] == {
+        "name": "number",
+        "type": "float",
+        "required": True,
+        "default": None,
+        "constraint": "between 1 and 9",
+        "help": "of parts",
+    }
+    assert trey(chain, "params", "mak", monkeypatch=monkeypatch).exit_code == 2
+
+
 def test_one_phase(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     done = trey(chain, "phase", "make", "--out", "out/make", "--set", "make.number=4", monkeypatch=monkeypatch)
     assert done.exit_code == 0
