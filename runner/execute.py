@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ from papermill.engines import NBClientEngine, NotebookExecutionManager, papermil
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from runner import memory
+from runner.notebook import BANNER_TAG
 from runner.record import Cause, CellFailure, write_atomic
 
 ENGINE = "trey"
@@ -40,6 +42,16 @@ _SAVE_SHARE = 0.05  # of the time, at most, goes into saving
 _SOCKET_PATH = 80  # characters; a longer path of a socket is refused by the system
 _START = 120  # seconds for a kernel to answer
 _TAIL = 12  # lines of a traceback that the record keeps
+_STACK = 30  # lines of a kernel's stack that the record keeps
+_STACK_WAIT = 2.0  # seconds for a kernel to write it
+_LAUNCH = """
+import sys
+sys.path.remove("")  # a file beside the notebook hides no module from the kernel itself; IPython adds it again
+import faulthandler, signal
+faulthandler.register(signal.SIGUSR1, file=open(sys.argv.pop(1), "w"), all_threads=True)
+from ipykernel import kernelapp
+kernelapp.launch_new_instance()
+"""  # as ipykernel_launcher does, with a stack on request, also of a kernel that hears nothing
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 _log = logging.getLogger(__name__)
@@ -136,6 +148,8 @@ class Engine(NBClientEngine):
         try:
             manager.notebook_start()
             outcomes.append(cls.execute_managed_notebook(manager, kernel_name, cwd=cwd, timeout=timeout))
+            if outcomes[-1].cause:
+                nb.cells.insert(0, _banner(nb, outcomes[-1]))
             manager.notebook_complete()
         except OSError as error:
             if error.errno != errno.ENOSPC:
@@ -150,6 +164,7 @@ class Engine(NBClientEngine):
         """Run all cells in a fresh kernel, which is gone when this returns."""
         with _socket_folder() as folder, (folder / "stderr").open("w+b") as stderr:
             kernel = _OwnKernel(
+                stack=folder / "stack",
                 kernel_name=kernel_name,
                 transport="ipc",
                 ip=str(folder / "k"),
@@ -163,11 +178,15 @@ papermill_engines.register(ENGINE, Engine)
 
 
 class _OwnKernel(AsyncKernelManager):
-    """A kernel of this interpreter, whatever kernelspecs are installed."""
+    """A kernel of this interpreter, whatever kernelspecs are installed. It writes its stack to a file on SIGUSR1."""
+
+    def __init__(self, stack: Path, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.stack = stack
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [sys.executable, "-c", _LAUNCH, str(self.stack), "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
@@ -231,6 +250,7 @@ class _Client(PapermillNotebookClient):
         self.seconds = deadline
         self.cell: int | None = None
         self.interrupted = False
+        self.oom_kills = memory.oom_kills()
 
     async def outcome(self, cwd: Path, stderr: Any) -> Outcome:
         """Start the kernel, run the cells, and end the kernel, whatever happens in between."""
@@ -243,7 +263,7 @@ class _Client(PapermillNotebookClient):
             except CellExecutionError as error:
                 return self._cell_error(error)
             except CellTimeoutError:
-                return self._stopped("timeout", f"time was up after {self.seconds:g} s{self._where()}")
+                return self._time_out(await self._stack())
             except (DeadKernelError, asyncio.CancelledError, RuntimeError) as error:
                 if self.interrupted:
                     return self._stopped("interrupted", f"a signal ended it{self._where()}")
@@ -278,7 +298,7 @@ class _Client(PapermillNotebookClient):
         """End the kernel, and what it started and left in its session."""
         if self.km is None:
             return
-        process = self.km.provisioner.pid if self.km.provisioner else None
+        process = self._process()
         await self._async_cleanup_kernel()
         if process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -307,6 +327,35 @@ class _Client(PapermillNotebookClient):
             for number, handler in before.items():
                 loop.remove_signal_handler(number)
                 signal.signal(number, handler)
+
+    def _process(self) -> int | None:
+        return getattr(self.km.provisioner, "pid", None) if self.km and self.km.provisioner else None
+
+    async def _stack(self) -> str:
+        """Let the kernel write what each of its threads is doing, and give that; nothing where it does not answer."""
+        process = self._process()
+        if not isinstance(self.km, _OwnKernel) or process is None:
+            return ""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process, signal.SIGUSR1)
+        end = time.monotonic() + _STACK_WAIT
+        while time.monotonic() < end and not self.km.stack.stat().st_size:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)  # for its last lines
+        return self.km.stack.read_text(encoding="utf-8", errors="replace")
+
+    def _time_out(self, stack: str) -> Outcome:
+        outcome = self._stopped("timeout", f"time was up after {self.seconds:g} s{self._where()}")
+        if self.cell is None or not stack:
+            return outcome
+        running = stack[max(stack.find("Current thread"), 0) :]  # the main thread, which runs the cells
+        failure: CellFailure = {
+            "cell": self.cell,
+            "ename": "TimeoutError",
+            "evalue": outcome.message or "",
+            "traceback_tail": "\n".join(running.splitlines()[:_STACK]),
+        }
+        return replace(outcome, error=failure)
 
     def _stopped(self, cause: Cause, message: str) -> Outcome:
         self.shutdown_kernel = "immediate"
@@ -343,13 +392,34 @@ class _Client(PapermillNotebookClient):
         code = process.poll() if process else None
         if code is not None and code < 0:
             how = f"the kernel was killed by {signal.Signals(-code).name}"
-            how += " (too little memory is a common reason)" if -code == signal.SIGKILL else ""
+            how += self._why_killed() if -code == signal.SIGKILL else ""
         else:
             how = "the kernel ended by itself" if isinstance(error, DeadKernelError) else f"no kernel: {error}"
             how += f" with exit code {code}" if code is not None else ""
         stderr.seek(0)
         said = [line for line in stderr.read().decode(errors="replace").splitlines() if line.strip()]
         return how + self._where() + (f"; it last wrote: {' / '.join(said[-3:])}" if said else "")
+
+    def _why_killed(self) -> str:
+        now = memory.oom_kills()
+        if now is None or self.oom_kills is None:
+            return " (too little memory is a common reason; this system does not tell)"
+        if now > self.oom_kills:
+            return " for want of memory: the system counted the kill"
+        return ", not for want of memory: the system counted no such kill"
+
+
+def _banner(nb: NotebookNode, outcome: Outcome) -> NotebookNode:
+    """Make the cell that stands on top of a notebook that did not succeed; papermill takes it away on a next run."""
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    left = sum(cell.metadata.papermill.status == "pending" for cell in code)
+    after = f" {left} of {len(code)} code cells never ran." if left else ""
+    said = (outcome.message or "").replace("~~~", "")
+    text = f"**This notebook did not succeed** ({outcome.cause}).{after}\n\n~~~\n{said}\n~~~"
+    cell: NotebookNode = nbformat.v4.new_markdown_cell(text, metadata={"tags": [BANNER_TAG]})
+    if nb.nbformat_minor < 5:  # noqa: PLR2004  cells have ids since 4.5
+        cell.pop("id", None)
+    return cell
 
 
 @contextlib.contextmanager

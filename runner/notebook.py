@@ -20,6 +20,7 @@ from runner.constraints import Constraint
 from runner.errors import BadRequest
 
 TAG = "parameters"
+BANNER_TAG = "papermill-error-cell-tag"  # of a cell that says, on top of a notebook, why it failed
 REQUIRED: Any = type("Required", (), {"__repr__": lambda _: "REQUIRED"})()
 
 
@@ -122,6 +123,11 @@ def read(path: Path) -> Notebook:
         step = f"open {path} in JupyterLab and save it again"
         raise BadRequest(f"{path} is no notebook of format 4: {error!r}", next_step=step) from None
     return Notebook(path, content, cells)
+
+
+def own_cells(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the cells of an executed notebook as they were executed and as the record counts them: without a banner."""
+    return [cell for cell in document["cells"] if BANNER_TAG not in cell.get("metadata", {}).get("tags", [])]
 
 
 def declarations(source: str) -> tuple[list[Parameter], list[str]]:

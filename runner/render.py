@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from runner import templates
+from runner.notebook import own_cells
 from runner.record import write_atomic
 
 if TYPE_CHECKING:
@@ -85,9 +86,9 @@ def notebook_html(notebook_path: Path, html_path: Path, *, report: bool = True) 
         html_path: The page to write.
         report: Whether the report of a run lies above it, to link to.
     """
-    content = json.loads(notebook_path.read_text(encoding="utf-8"))
-    cells = [_cell(index, cell) for index, cell in enumerate(content["cells"])]
-    title = _title(content["cells"]) or notebook_path.stem
+    own = own_cells(json.loads(notebook_path.read_text(encoding="utf-8")))
+    cells = [_cell(index, cell) for index, cell in enumerate(own)]
+    title = _title(own) or notebook_path.stem
     failed = next((cell for cell in cells if cell.status in ("failed", "running")), None)
     ran = any(cell.status for cell in cells)
     not_run = [cell for cell in cells if cell.kind == "code" and ran and cell.status == "pending"]

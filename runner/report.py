@@ -13,6 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from runner import record, render, templates
+from runner.notebook import own_cells
 from runner.record import GateEntry, PhaseEntry, Record
 
 DIGEST = 64  # characters of a sha256
@@ -187,7 +188,7 @@ def _displays(phase: str, entry: PhaseEntry, run_dir: Path) -> Iterator[Display]
     path = run_dir / "notebooks" / f"{phase}.ipynb"
     if not entry["displays"] or not path.is_file():
         return
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    cells = own_cells(json.loads(path.read_text(encoding="utf-8")))
     for glued in entry["displays"]:
         for output in cells[glued["cell"]].get("outputs", []):
             if output.get("metadata", {}).get("scrapbook", {}).get("name") == glued["name"]:

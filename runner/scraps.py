@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.notebook import own_cells
 from runner.record import DisplayEntry, ScrapEntry
 
 PREFIX = "application/scrapbook.scrap."
@@ -28,7 +29,7 @@ def read(notebook: Path, descriptions: Mapping[str, str]) -> tuple[dict[str, Scr
         notebook: The executed notebook.
         descriptions: What the documented scraps mean.
     """
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    cells = own_cells(json.loads(notebook.read_text(encoding="utf-8")))
     scraps: dict[str, ScrapEntry] = {}
     glued: dict[str, list[int]] = {}
     for cell, encoder, payload in _payloads(cells):

@@ -10,14 +10,22 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from papermill.execute import remove_error_markers
+from papermill.iorw import load_notebook_node
 
+from runner import memory
 from runner.execute import CellEvent, Outcome, execute
+from runner.notebook import own_cells
 
 from .conftest import write_notebook
 
 
+def cells(path: Path) -> list[nbformat.NotebookNode]:
+    return own_cells(nbformat.read(path, as_version=4))
+
+
 def marks(path: Path) -> list[str]:
-    return [cell.metadata.papermill.status for cell in nbformat.read(path, as_version=4).cells]
+    return [cell.metadata.papermill.status for cell in cells(path)]
 
 
 def ran(tmp_path: Path, *cells: str, timeout: float | None = None) -> Outcome:
@@ -95,9 +103,43 @@ def test_a_killed_kernel_is_told_and_what_never_ran_is_pending(tmp_path: Path) -
         tmp_path, "print('before')", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "print('after')"
     )
     assert outcome.cause == "kernel-died"
-    assert outcome.message == "the kernel was killed by SIGKILL (too little memory is a common reason) in cell 1"
+    assert outcome.message
+    assert outcome.message.startswith("the kernel was killed by SIGKILL")
+    assert outcome.message.endswith(" in cell 1")
     assert marks(tmp_path / "out.ipynb") == ["completed", "failed", "pending"]
-    assert nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[0].outputs[0].text == "before\n"
+    assert cells(tmp_path / "out.ipynb")[0].outputs[0].text == "before\n"
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([5, 6], " for want of memory: the system counted the kill"),
+        ([5, 5], ", not for want of memory: the system counted no such kill"),
+        ([None, None], " (too little memory is a common reason; this system does not tell)"),
+    ],
+)
+def test_a_kill_for_want_of_memory_is_told_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: list[int | None], said: str
+) -> None:
+    monkeypatch.setattr(memory, "oom_kills", iter(counts).__next__)
+    outcome = ran(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert outcome.message == f"the kernel was killed by SIGKILL{said} in cell 0"
+
+
+def test_a_banner_stands_on_top_of_a_notebook_that_failed(tmp_path: Path) -> None:
+    source = write_notebook(tmp_path / "in" / "fixture.ipynb", "1", "raise ValueError('~~~ <b>')", "2", "3")
+    execute(source, tmp_path / "out.ipynb", {})
+    banner = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[0]
+    assert banner.source == (
+        "**This notebook did not succeed** (cell-error). 2 of 4 code cells never ran.\n\n"
+        "~~~\nValueError in cell 1:  <b>\n~~~"
+    )
+    document = load_notebook_node(str(tmp_path / "out.ipynb"))
+    remove_error_markers(document)  # as papermill does before it runs a notebook again
+    assert len(document.cells) == 4
+
+    assert ran(tmp_path / "good", "1") == Outcome()
+    assert len(nbformat.read(tmp_path / "good" / "out.ipynb", as_version=4).cells) == 1
 
 
 def test_a_kernel_that_ends_itself_is_told(tmp_path: Path) -> None:
@@ -111,8 +153,26 @@ def test_time_is_for_all_cells_together(tmp_path: Path) -> None:
     started = time.monotonic()
     outcome = ran(tmp_path, "import time\nprint('first')\ntime.sleep(0.8)", "time.sleep(60)", "1", timeout=1.5)
     assert (outcome.cause, outcome.message) == ("timeout", "time was up after 1.5 s in cell 1")
+    assert outcome.error
+    assert outcome.error["cell"] == 1
     assert marks(tmp_path / "out.ipynb") == ["completed", "failed", "pending"]
     assert time.monotonic() - started < 15
+
+
+def test_when_time_is_up_the_stack_says_where_it_was(tmp_path: Path) -> None:
+    code = "import time\ndef inner():\n    time.sleep(60)\ndef outer():\n    inner()\nouter()"
+    outcome = ran(tmp_path, code, timeout=3)
+    assert outcome.error
+    stack = outcome.error["traceback_tail"]
+    assert stack.startswith("Current thread")
+    assert stack.index(" in inner") < stack.index(" in outer")
+
+
+def test_a_kernel_that_holds_the_interpreter_tells_its_stack_too(tmp_path: Path) -> None:
+    code = "import ctypes\ndef stuck():\n    ctypes.PyDLL(None).sleep(60)  # does not let other threads run\nstuck()"
+    outcome = ran(tmp_path, code, timeout=3)
+    assert outcome.error
+    assert " in stuck" in outcome.error["traceback_tail"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -150,6 +210,14 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_file_beside_the_notebook_hides_nothing_from_the_kernel(tmp_path: Path) -> None:
+    for name in ("signal", "random", "tempfile", "traitlets"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('mine')\n", encoding="utf-8")
+    (tmp_path / "helper.py").write_text("x = 1\n", encoding="utf-8")
+    source = write_notebook(tmp_path / "fixture.ipynb", "import helper\nassert helper.x == 1")
+    assert execute(source, tmp_path / "out.ipynb", {}) == Outcome()
 
 
 def test_an_installed_kernelspec_is_not_asked(tmp_path: Path) -> None:
