@@ -33,6 +33,7 @@ GENERATED = "generated:"
 DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
 LONGEST_FIELD = 64 * 1024 * 1024  # characters; past this a quote was left open
 OTHER_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}  # character -> how to type it
+PACKED = {b"PK": "an Excel workbook or a zip", b"\xd0\xcf": "an old Excel workbook", b"\x1f\x8b": "packed with gzip"}
 BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -366,6 +367,8 @@ def _longest_field(characters: int) -> Iterator[None]:
 def _undecodable(path: Path, name: str, encoding: str, error: UnicodeError) -> str:
     with path.open("rb") as stream:
         start = stream.read(2)
+    if start in PACKED:
+        return f"{name} is {PACKED[start]}, not a CSV; save it as CSV first"
     if start in BYTE_ORDER_MARKS:
         return f"{name} is UTF-16, encoding is {encoding!r}: --set prepare.encoding={BYTE_ORDER_MARKS[start]}"
     where = _first_undecodable_line(path, encoding)
