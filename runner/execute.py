@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
 import os
 import re
 import shutil
@@ -32,7 +33,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from runner import memory
-from runner.notebook import BANNER_TAG
+from runner.notebook import BANNER_TAG, time_limit
 from runner.record import Cause, CellFailure, write_atomic
 
 ENGINE = "trey"
@@ -106,7 +107,7 @@ def execute(
         notebook: The notebook; the kernel works in its folder.
         output: Where the executed notebook is written, atomically.
         parameters: What the injected cell sets.
-        timeout: Seconds for all cells together.
+        timeout: Seconds for all cells together; the tag `timeout=SECONDS` limits a cell of its own.
         on_cell: Is told when a code cell starts and ends.
     """
     document = load_notebook_node(str(notebook))
@@ -248,6 +249,7 @@ class _Client(PapermillNotebookClient):
     def __init__(self, nb_man: _Manager, deadline: float | None, **kwargs: Any):
         super().__init__(nb_man, **kwargs)
         self.seconds = deadline
+        self.allowed = deadline  # seconds; of the limit that the running cell is nearer to
         self.cell: int | None = None
         self.interrupted = False
         self.oom_kills = memory.oom_kills()
@@ -278,9 +280,8 @@ class _Client(PapermillNotebookClient):
         reply = await self.async_wait_for_reply(self.kc.kernel_info())
         if reply:
             self.nb.metadata["language_info"] = reply["content"]["language_info"]
-        if self.seconds is not None:
-            end = time.monotonic() + self.seconds
-            self.timeout_func = lambda _: max(0.01, end - time.monotonic())
+        end = math.inf if self.seconds is None else time.monotonic() + self.seconds
+        self.timeout_func = lambda cell: self._limit(cell, end)
         for index, cell in enumerate(self.nb.cells):
             self.cell = index
             self.nb_man.cell_start(cell, index)
@@ -293,6 +294,13 @@ class _Client(PapermillNotebookClient):
                 self.nb_man.cell_complete(cell, index)
         self.cell = None
         self.set_widgets_metadata()
+
+    def _limit(self, cell: NotebookNode, end: float) -> float | None:
+        """Give the seconds that a cell may take: its own limit, or what is left of that of all cells."""
+        own = time_limit(cell.metadata.get("tags", [])) or math.inf
+        left = max(0.01, end - time.monotonic())
+        self.allowed = own if own < left else self.seconds
+        return None if min(own, left) == math.inf else min(own, left)
 
     async def _end_kernel(self) -> None:
         """End the kernel, and what it started and left in its session."""
@@ -345,7 +353,7 @@ class _Client(PapermillNotebookClient):
         return self.km.stack.read_text(encoding="utf-8", errors="replace")
 
     def _time_out(self, stack: str) -> Outcome:
-        outcome = self._stopped("timeout", f"time was up after {self.seconds:g} s{self._where()}")
+        outcome = self._stopped("timeout", f"time was up after {self.allowed:g} s{self._where()}")
         if self.cell is None or not stack:
             return outcome
         running = stack[max(stack.find("Current thread"), 0) :]  # the main thread, which runs the cells

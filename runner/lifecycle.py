@@ -188,7 +188,8 @@ class _Run:
         notebook = self.pipeline.notebooks[phase]
         values = injected(notebook, self.prepared.params[phase], folders, reserved)
         executed = self.run_dir / "notebooks" / f"{phase}.ipynb"
-        return Job(phase, notebook.path, values, output, executed, self.prepared.request.timeout)
+        timeout = self.prepared.request.timeout or self.pipeline.timeouts.get(phase)
+        return Job(phase, notebook.path, values, output, executed, timeout)
 
     def _skip(self, phase: str, why: str) -> None:
         self.phases[phase]["status"], self.phases[phase]["why"] = "skipped", why

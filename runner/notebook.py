@@ -9,7 +9,9 @@ a comment, whose last clause may bound the number (`runner.constraints`).
 import ast
 import io
 import json
+import math
 import tokenize
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,7 @@ from runner.constraints import Constraint
 from runner.errors import BadRequest
 
 TAG = "parameters"
+TIMEOUT_TAG = "timeout"
 BANNER_TAG = "papermill-error-cell-tag"  # of a cell that says, on top of a notebook, why it failed
 REQUIRED: Any = type("Required", (), {"__repr__": lambda _: "REQUIRED"})()
 
@@ -100,8 +103,23 @@ class Notebook:
             raise self._fault(*faults)
         return {parameter.name: parameter for parameter in declared}
 
-    def _fault(self, *faults: str) -> BadRequest:
-        step = f"open {self.path} and mend its `{TAG}` cell"
+    def check_tags(self) -> None:
+        """Check the tags that mean something to the runner.
+
+        Raises:
+            BadRequest: One is malformed; every fault is listed.
+        """
+        faults = []
+        for index, cell in enumerate(self.cells):
+            try:
+                time_limit(cell.tags)
+            except ValueError as error:
+                faults.append(f"cell {index}: {error}")
+        if faults:
+            raise self._fault(*faults, mend="the tags of that cell")
+
+    def _fault(self, *faults: str, mend: str = f"its `{TAG}` cell") -> BadRequest:
+        step = f"open {self.path} and mend {mend}"
         return BadRequest(*(f"{self.path.name}: {fault}" for fault in faults), next_step=step)
 
 
@@ -123,6 +141,25 @@ def read(path: Path) -> Notebook:
         step = f"open {path} in JupyterLab and save it again"
         raise BadRequest(f"{path} is no notebook of format 4: {error!r}", next_step=step) from None
     return Notebook(path, content, cells)
+
+
+def time_limit(tags: Iterable[str]) -> float | None:
+    """Give the seconds that a cell's tag `timeout=SECONDS` allows it; None without one.
+
+    Raises:
+        ValueError: What stands there is no number of seconds above 0.
+    """
+    for tag in tags:
+        name, equals, text = tag.partition("=")
+        if name == TIMEOUT_TAG and equals:
+            try:
+                seconds = float(text)
+            except ValueError:
+                seconds = math.nan
+            if not 0 < seconds < math.inf:
+                raise ValueError(f"the tag `{tag}` gives no number of seconds above 0, such as `{TIMEOUT_TAG}=60`")
+            return seconds
+    return None
 
 
 def own_cells(document: dict[str, Any]) -> list[dict[str, Any]]:

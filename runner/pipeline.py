@@ -3,6 +3,7 @@
 The graph is not written down anywhere: a parameter `<phase>_dir` of a notebook is an edge from that phase.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,7 +18,7 @@ from runner.notebook import Notebook
 
 RESERVED = ("output_dir", "gates_path", "run_id")
 SHARED = "all"
-_KEYS = ("notebooks", "runs", "lock", "phases", "standalone", "gates", "uses", "external", "scraps")
+_KEYS = ("notebooks", "runs", "lock", "phases", "standalone", "gates", "uses", "external", "scraps", "timeouts")
 _WHERE = Path("params") / "pipeline.yaml"
 
 
@@ -35,6 +36,7 @@ class Pipeline:
         uses: Modules that a phase uses without importing them.
         external: For each scheme, `module:function` that tells the state of a place.
         scraps: What each phase glues, and what it means.
+        timeouts: Seconds that a phase may take; a phase that is not named may take any.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Pipeline:
     uses: Mapping[str, tuple[str, ...]]
     external: Mapping[str, str]
     scraps: Mapping[str, Mapping[str, str]]
+    timeouts: Mapping[str, float]
     runs: Path
     lock: Path | None
 
@@ -155,6 +158,7 @@ class _Reader:
             uses={phase: self._modules(phase, names) for phase, names in self._by_phase("uses").items()},
             external=self._external(),
             scraps=self.scraps,
+            timeouts=self._timeouts(),
             runs=self._file("runs", "../runs") or self.path.parent,
             lock=self._lock(),
         )
@@ -181,6 +185,7 @@ class _Reader:
             try:
                 notebooks[phase] = notebook.read(folder / f"{phase}.ipynb")
                 notebooks[phase].parameters  # noqa: B018  # parsed now, so that its faults are told with the others
+                notebooks[phase].check_tags()
             except BadRequest as error:
                 self.faults.extend(error.faults)
                 self.unreadable.append(folder / f"{phase}.ipynb")
@@ -320,6 +325,15 @@ class _Reader:
             if phase not in every:
                 self.faults.append(f"{key} names the phase {phase}; {did_you_mean(phase, every)}")
         return {phase: entry for phase, entry in entries.items() if phase in every}
+
+    def _timeouts(self) -> dict[str, float]:
+        timeouts = {}
+        for phase, seconds in self._by_phase("timeouts").items():
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+                self.faults.append(f"timeouts.{phase} is {seconds!r}; it must be a number of seconds above 0")
+            else:
+                timeouts[phase] = float(seconds)
+        return timeouts
 
     def _external(self) -> dict[str, str]:
         external = self._texts("external", self.content.get("external") or {})

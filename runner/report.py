@@ -44,7 +44,7 @@ NEXT = {
     "cell-error": "open the notebook at the failing cell, mend it, and run again: what succeeded is reused",
     "bad-input": "mend what the message names, and run again: what succeeded is reused",
     "kernel-died": "the kernel was killed, most often for want of memory: run on less data or a larger machine",
-    "timeout": "give it more time with --timeout, or less to do",
+    "timeout": "give it more time (--timeout, timeouts in pipeline.yaml, or the tag of the cell), or less to do",
     "interrupted": "run again: what succeeded is reused",
     "disk-full": "free some disk space and run again",
     "internal": "read events.jsonl beside this page, and report the fault",

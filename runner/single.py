@@ -150,7 +150,8 @@ def _execute(
         record.write_atomic(own / "gates.json", planning.gate_evidence(name, found["gates"]))
     notebook = pipeline.notebooks[name]
     values = injected(notebook, entry["params"], folders, reserved)
-    job = Job(name, notebook.path, values, out, own / "notebook.ipynb", request.timeout)
+    timeout = request.timeout or pipeline.timeouts.get(name)
+    job = Job(name, notebook.path, values, out, own / "notebook.ipynb", timeout)
     watcher.phase_started(name, entry["why"])
     on_cell = tell_cells(name, Events(own / "events.jsonl"), watcher)
     entry["status"], entry["started_at"] = "running", record.now()

@@ -159,6 +159,17 @@ def test_time_is_for_all_cells_together(tmp_path: Path) -> None:
     assert time.monotonic() - started < 15
 
 
+@pytest.mark.parametrize(("timeout", "seconds"), [(None, 1), (60, 1), (0.5, 0.5)])
+def test_a_cell_may_have_a_limit_of_its_own(tmp_path: Path, timeout: float | None, seconds: float) -> None:
+    source = write_notebook(tmp_path / "limited.ipynb", "x = 1", "import time\ntime.sleep(60)")
+    document = nbformat.read(source, as_version=4)
+    document.cells[1].metadata["tags"] = ["other", "timeout=1"]
+    nbformat.write(document, source)
+    outcome = execute(source, tmp_path / "out.ipynb", {}, timeout=timeout)
+    where = "" if outcome.error is None else f" in cell {outcome.error['cell']}"
+    assert (outcome.cause, outcome.message) == ("timeout", f"time was up after {seconds:g} s{where}")
+
+
 def test_when_time_is_up_the_stack_says_where_it_was(tmp_path: Path) -> None:
     code = "import time\ndef inner():\n    time.sleep(60)\ndef outer():\n    inner()\nouter()"
     outcome = ran(tmp_path, code, timeout=3)

@@ -293,3 +293,13 @@ def test_a_fault_of_the_runner_is_recorded_and_raised(chain: Project, monkeypatc
     assert (found["status"], statuses(found)) == ("failed", {"make": "succeeded", "use": "skipped"})
     assert "no ink" in (chain.root / "runs" / "one" / "events.jsonl").read_text()
     assert (chain.root / "runs" / "one" / "report.html").is_file()
+
+
+def test_a_phase_ends_when_its_time_in_the_pipeline_is_up(chain: Project) -> None:
+    chain.notebook("make", "import time\ntime.sleep(60)", parameters='number: int = 2\noutput_dir: str = "x"')
+    pipeline = chain.root / "params" / "pipeline.yaml"
+    chain.pipeline(pipeline.read_text(encoding="utf-8") + "timeouts: {make: 2.5, use: 60}\n")
+    record = chain.run()
+    assert record["phases"]["make"]["cause"] == "timeout"
+    assert (record["phases"]["make"]["message"] or "").startswith("time was up after 2.5 s")
+    assert chain.run(timeout=1.5)["phases"]["make"]["message"] == "time was up after 1.5 s in cell 2"

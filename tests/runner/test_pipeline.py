@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from runner import pipeline
@@ -174,3 +175,25 @@ def test_a_phase_is_standalone_or_not(project: Project) -> None:
     phases(project, a=[])
     project.pipeline("phases: [a]\nstandalone: [a]")
     assert faults(project) == ["phase a is given twice"]
+
+
+def test_a_phase_may_have_a_limit_of_time(project: Project) -> None:
+    phases(project, a=[], b=[])
+    project.pipeline("phases: [a, b]\ntimeouts: {a: 90}")
+    assert load_pipeline(project.root / "params" / "pipeline.yaml").timeouts == {"a": 90.0}
+    for seconds in ("0", "-1", "soon", "true", ".inf", ".nan"):
+        project.pipeline(f"phases: [a, b]\ntimeouts: {{a: {seconds}}}")
+        (fault,) = faults(project)
+        assert fault.startswith("timeouts.a is ")
+        assert fault.endswith("; it must be a number of seconds above 0")
+
+
+def test_a_tag_that_gives_no_limit_is_a_fault(project: Project) -> None:
+    path = project.notebook("a", "1", parameters=OUTPUT)
+    document = nbformat.read(path, as_version=4)
+    document.cells[1].metadata["tags"] = ["timeout=soon"]
+    nbformat.write(document, path)
+    project.pipeline("phases: [a]")
+    assert faults(project) == [
+        "a.ipynb: cell 1: the tag `timeout=soon` gives no number of seconds above 0, such as `timeout=60`"
+    ]
