@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -35,6 +36,7 @@ from papermill.parameterize import parameterize_notebook
 from runner import memory
 from runner.notebook import BANNER_TAG, time_limit
 from runner.record import Cause, CellFailure, write_atomic
+from runner.streams import Streams
 
 ENGINE = "trey"
 BAD_INPUT = "BadInput"
@@ -50,8 +52,13 @@ import sys
 sys.path.remove("")  # a file beside the notebook hides no module from the kernel itself; IPython adds it again
 import faulthandler, signal
 faulthandler.register(signal.SIGUSR1, file=open(sys.argv.pop(1), "w"), all_threads=True)
-from ipykernel import kernelapp
-kernelapp.launch_new_instance()
+import zmq
+from ipykernel.kernelapp import IPKernelApp
+class App(IPKernelApp):
+    def init_iopub(self, context):
+        context.setsockopt(zmq.SNDHWM, 0)  # past 1,000 waiting messages others would be dropped, the last one too
+        super().init_iopub(context)
+App.launch_instance()
 """  # as ipykernel_launcher does, with a stack on request, also of a kernel that hears nothing
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -184,6 +191,7 @@ class _OwnKernel(AsyncKernelManager):
     def __init__(self, stack: Path, **kwargs: Any):
         super().__init__(**kwargs)
         self.stack = stack
+        self.context.setsockopt(zmq.RCVHWM, 0)  # a burst of output waits for us; nothing of it is dropped
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -253,6 +261,7 @@ class _Client(PapermillNotebookClient):
         self.cell: int | None = None
         self.interrupted = False
         self.oom_kills = memory.oom_kills()
+        self.streams = Streams(lambda cell, name: nb_man.path.with_name(f"{nb_man.path.stem}.cell-{cell}.{name}.log"))
 
     async def outcome(self, cwd: Path, stderr: Any) -> Outcome:
         """Start the kernel, run the cells, and end the kernel, whatever happens in between."""
@@ -264,8 +273,8 @@ class _Client(PapermillNotebookClient):
                 await self._run_cells()
             except CellExecutionError as error:
                 return self._cell_error(error)
-            except CellTimeoutError:
-                return self._time_out(await self._stack())
+            except CellTimeoutError as error:
+                return self._time_out(await self._stack()) if self.allowed else self._stopped("internal", str(error))
             except (DeadKernelError, asyncio.CancelledError, RuntimeError) as error:
                 if self.interrupted:
                     return self._stopped("interrupted", f"a signal ended it{self._where()}")
@@ -291,9 +300,19 @@ class _Client(PapermillNotebookClient):
                 self.nb_man.cell_exception(cell, index)
                 raise
             finally:
+                self.streams.settle()
                 self.nb_man.cell_complete(cell, index)
         self.cell = None
         self.set_widgets_metadata()
+
+    def output(
+        self, outs: list[NotebookNode], msg: dict[str, Any], display_id: str | None, cell_index: int
+    ) -> NotebookNode | None:
+        """Store an output of a cell; what it prints is folded."""
+        out: NotebookNode | None = super().output(outs, msg, display_id, cell_index)
+        if out is not None and out.output_type == "stream" and outs and outs[-1] is out:
+            return self.streams.fold(outs, cell_index)
+        return out
 
     def _limit(self, cell: NotebookNode, end: float) -> float | None:
         """Give the seconds that a cell may take: its own limit, or what is left of that of all cells."""

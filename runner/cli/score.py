@@ -90,7 +90,8 @@ def score(  # noqa: PLR0913, PLR0917 - one for each option
     except ValueError as error:
         raise RunFailed(str(error), next_step="trey models") from error
     except KeyboardInterrupt:
-        click.echo("trey: interrupted; what is done is kept\nnext: the same call, which goes on there", err=True)
+        said = "trey: interrupted; what is done is kept\nnext: repeat the call; it continues where it stopped"
+        click.echo(said, err=True)
         click.get_current_context().exit(INTERRUPTED)
     if as_json:
         click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
@@ -147,7 +148,7 @@ def _reporter(before: int) -> Callable[[int], None]:
     """Give what tells of progress on stderr, every few seconds."""
     began = told = time.monotonic()
     if before:
-        click.echo(f"goes on behind row {before:,}", err=True)
+        click.echo(f"continues after row {before:,}", err=True)
 
     def report(rows: int) -> None:
         nonlocal told

@@ -231,6 +231,22 @@ def test_a_file_beside_the_notebook_hides_nothing_from_the_kernel(tmp_path: Path
     assert execute(source, tmp_path / "out.ipynb", {}) == Outcome()
 
 
+def test_a_flood_of_output_is_cut_and_lies_in_a_log(tmp_path: Path) -> None:
+    assert ran(tmp_path, "for n in range(30_000):\n    print('x' * 99)", "print('a\\rb')") == Outcome()
+    flooded, collapsed = cells(tmp_path / "out.ipynb")
+    [printed] = flooded.outputs
+    assert len(printed.text) < 2_100_000
+    assert "characters are left out here; out.cell-0.stdout.log has all" in printed.text
+    assert (tmp_path / "out.cell-0.stdout.log").read_text(encoding="utf-8") == ("x" * 99 + "\n") * 30_000
+    assert [output.text for output in collapsed.outputs] == ["b\n"]
+
+
+def test_a_burst_of_messages_loses_none(tmp_path: Path) -> None:
+    assert ran(tmp_path, "for n in range(20_000):\n    print(n, flush=True)") == Outcome()
+    [printed] = cells(tmp_path / "out.ipynb")[0].outputs
+    assert printed.text == "".join(f"{n}\n" for n in range(20_000))
+
+
 def test_an_installed_kernelspec_is_not_asked(tmp_path: Path) -> None:
     spec = tmp_path / "jupyter" / "kernels" / "python3"
     spec.mkdir(parents=True)
