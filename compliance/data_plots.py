@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from compliance.figures import COMPLIANT, NONCOMPLIANT, blank
 from compliance.places import Counts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COMPLIANT, NONCOMPLIANT, REPEATED = "#4c78a8", "#e45756", "#bab0ac"
+REPEATED = "#bab0ac"
 MOST_BINS = 60
 
 
@@ -20,7 +21,7 @@ def repetition(counts: Counts, overview: pd.DataFrame) -> "Figure":
         counts: As `compliance.places.resolve` gives them.
         overview: As `compliance.places.overview` gives it.
     """
-    figure, (left, right) = _figure(columns=2)
+    figure, (left, right) = blank(2)
     repeats = counts.repeats
     left.hist(list(repeats), bins=_whole_numbers(1, max(repeats)), weights=list(repeats.values()), color=COMPLIANT)
     left.locator_params(axis="x", integer=True)
@@ -39,7 +40,7 @@ def balance(overview: pd.DataFrame) -> "Figure":
     Args:
         overview: As `compliance.places.overview` gives it.
     """
-    figure, (axes,) = _figure(columns=1)
+    figure, (axes,) = blank()
     shares = pd.DataFrame(
         {
             "rows": overview["noncompliant_rows"] / overview["rows"],
@@ -60,7 +61,7 @@ def lengths(counts: Counts) -> "Figure":
     Args:
         counts: As `compliance.places.resolve` gives them.
     """
-    figure, (axes,) = _figure(columns=1)
+    figure, (axes,) = blank()
     held = [counts.words[label] for label in (0, 1)]
     longest, shortest = (pick(pick(words) for words in held if words) for pick in (max, min))
     axes.hist(
@@ -76,16 +77,6 @@ def lengths(counts: Counts) -> "Figure":
     axes.set_title("length of the texts")
     axes.legend(framealpha=1, edgecolor="none")
     return figure
-
-
-def _figure(columns: int) -> tuple["Figure", list]:
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, columns, figsize=(5.2 * columns, 3.4), layout="constrained", squeeze=False)
-    for part in axes[0]:
-        part.spines[["top", "right"]].set_visible(False)
-    plt.close(figure)
-    return figure, list(axes[0])
 
 
 def _whole_numbers(first: int, last: int) -> list[float]:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from compliance.figures import COMPLIANT, NONCOMPLIANT, blank
+
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 REFERENCE, WINDOW = "#4c78a8", "#f58518"
-COMPLIANT, NONCOMPLIANT = "#4c78a8", "#e45756"
+WIDTH = 7.2  # inches
 BINS = np.linspace(0, 1, 21)
 NO_DAYS = "the times of the answers are not known"
 
@@ -21,7 +22,7 @@ def volumes(days: pd.DataFrame) -> "Figure":
     Args:
         days: As `compliance.window.Window` holds them; says so where it is empty.
     """
-    figure, axes = _figure(height=0.8 if days.empty else 3.0)
+    figure, (axes,) = blank(width=WIDTH, height=0.8 if days.empty else 3.0)
     if days.empty:
         axes.text(0.5, 0.5, NO_DAYS, ha="center", transform=axes.transAxes)
         axes.set_axis_off()
@@ -44,7 +45,7 @@ def scores(reference: pd.DataFrame, window: pd.DataFrame) -> "Figure":
         reference: Distinct texts with `probability`.
         window: Distinct texts with `probability`.
     """
-    figure, axes = _figure(height=3.4)
+    figure, (axes,) = blank(width=WIDTH, height=3.4)
     for texts, name, colour in ((reference, "reference", REFERENCE), (window, "window", WINDOW)):
         shares = np.histogram(texts["probability"], BINS)[0] / len(texts)
         axes.stairs(shares, BINS, color=colour, linewidth=2, label=f"{name} ({len(texts):,} texts)")
@@ -62,7 +63,7 @@ def words(table: pd.DataFrame) -> "Figure":
     Args:
         table: As `compliance.drift.words` gives it.
     """
-    figure, axes = _figure(height=1.2 + 0.25 * len(table))
+    figure, (axes,) = blank(width=WIDTH, height=1.2 + 0.25 * len(table))
     places = np.arange(len(table))[::-1]
     axes.hlines(places, table["reference"], table["window"], color="#bab0ac", zorder=1)
     axes.scatter(table["reference"], places, color=REFERENCE, label="reference", zorder=2)
@@ -75,12 +76,3 @@ def words(table: pd.DataFrame) -> "Figure":
     axes.set_title("the words that differ most (* unknown to the model)")
     axes.legend(framealpha=1, edgecolor="none", loc="lower right")
     return figure
-
-
-def _figure(height: float) -> tuple["Figure", "Axes"]:
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7.2, height), layout="constrained")
-    axes.spines[["top", "right"]].set_visible(False)
-    plt.close(figure)
-    return figure, axes

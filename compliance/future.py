@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from compliance import metrics
+from compliance.data import FUTURE_SET
 from compliance.metrics import Evaluation
 
-FILE = "future.parquet"
+FILE = f"{FUTURE_SET}.parquet"
 CHANGED_FILE = "changed_labels.csv"
 SIDES = ("test", "future", "future, unseen texts")
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +29,7 @@ from compliance.errors import BadInput
 from compliance.reading import Layout, Source
 from compliance.rejects import LONGEST_SHOWN
 from compliance.scorer import Scorer
-from compliance.text import normalize
+from compliance.text import normalize_all
 
 SCHEMA = 1
 CHUNK = 20_000  # rows between two states that a stop leaves behind
@@ -210,7 +211,8 @@ def _work(  # noqa: PLR0913, PLR0917  the parts of a job
         if progress.rows == 0:
             scored.write(_csv([columns.header]))
             rejected.write(_csv([REJECTED]))
-        for chunk in _after(progress.rows, first, chunks):
+        done = progress.rows  # a job is stopped between two chunks of its own size
+        for chunk in (chunk for chunk in chain([first], chunks) if chunk["row"].iloc[0] > done):
             sound, refused = _judged(chunk, scorer.maximum_length)
             sound = _scored(sound, scorer, threads)
             scored.write(_csv(_scored_rows(sound, columns)))
@@ -225,19 +227,11 @@ def _work(  # noqa: PLR0913, PLR0917  the parts of a job
     _write_json(files.progress, vars(progress))
 
 
-def _after(rows: int, first: pd.DataFrame, chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Give the chunks behind the rows that are done: a job is stopped between two chunks of its own size."""
-    if first["row"].iloc[0] > rows:
-        yield first
-    yield from (chunk for chunk in chunks if chunk["row"].iloc[0] > rows)
-
-
 def _judged(chunk: pd.DataFrame, maximum_length: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tell rows that can be scored from rows that cannot, which get their `reason`."""
     rows = chunk.reset_index(drop=True)
     readable = rows[rows["fault"] == ""]
-    texts = readable["text"].unique()
-    readable = readable.assign(normalized=readable["text"].map(dict(zip(texts, map(normalize, texts), strict=True))))
+    readable = readable.assign(normalized=normalize_all(readable["text"]))
     rules = schema.readable_texts(maximum_length)
     reasons = pd.concat([rows["fault"][rows["fault"] != ""], schema.reasons(rules, readable)])
     refused = rows.loc[reasons.index].assign(reason=reasons).sort_index()

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from compliance.figures import COMPLIANT, NONCOMPLIANT, blank
 from compliance.metrics import Confusion, Evaluation, wilson
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COMPLIANT, NONCOMPLIANT, NEUTRAL = "#4c78a8", "#e45756", "#7f7f7f"
+NEUTRAL = "#7f7f7f"
 BINS = 40
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 
@@ -24,7 +24,7 @@ def learning_curves(history: pd.DataFrame, best_epoch: int) -> "Figure":
         history: epoch, loss, accuracy, validation_loss, validation_accuracy.
         best_epoch: The epoch whose weights were kept.
     """
-    figure, (left, right) = _figure(columns=2)
+    figure, (left, right) = blank(2)
     for axes, measure, title in ((left, "loss", "cross-entropy"), (right, "accuracy", "accuracy")):
         axes.plot(history["epoch"], history[measure], "o--", color=NEUTRAL, label="training")
         axes.plot(history["epoch"], history[f"validation_{measure}"], "o-", color=COMPLIANT, label="validation")
@@ -39,7 +39,7 @@ def learning_curves(history: pd.DataFrame, best_epoch: int) -> "Figure":
 
 def score_distribution(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> "Figure":
     """Draw how the probabilities of distinct texts lie on both sides of the threshold, by true label."""
-    figure, (axes,) = _figure(columns=1)
+    figure, (axes,) = blank()
     edges = np.linspace(0, 1, BINS + 1)
     for label, colour, name in ((0, COMPLIANT, "compliant"), (1, NONCOMPLIANT, "non-compliant")):
         held = probabilities[(labels == label) & np.isfinite(probabilities)]
@@ -56,7 +56,7 @@ def score_distribution(labels: np.ndarray, probabilities: np.ndarray, threshold:
 
 def confusion_matrix(confusion: Confusion) -> "Figure":
     """Draw how many distinct texts of each label were flagged and passed."""
-    figure, (axes,) = _figure(columns=1)
+    figure, (axes,) = blank()
     counts = np.array([[confusion.passed, confusion.false_alarms], [confusion.missed, confusion.caught]])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -74,7 +74,7 @@ def confusion_matrix(confusion: Confusion) -> "Figure":
 
 def operating_curve(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> "Figure":
     """Draw recall and precision of non-compliant texts at every threshold, with Wilson's 95 % intervals."""
-    figure, (axes,) = _figure(columns=1)
+    figure, (axes,) = blank()
     positive = labels == 1
     curves = pd.DataFrame([_operating_point(positive, probabilities >= cut, cut) for cut in THRESHOLDS])
     for name, colour in (("recall", NONCOMPLIANT), ("precision", COMPLIANT)):
@@ -94,7 +94,7 @@ def reliability(calibration: pd.DataFrame) -> "Figure":
     Args:
         calibration: As `compliance.metrics.calibration` gives it.
     """
-    figure, (axes,) = _figure(columns=1)
+    figure, (axes,) = blank()
     promised, observed, low, high = (calibration[name].to_numpy() for name in ("promised", "observed", "low", "high"))
     axes.plot([0, 1], [0, 1], color=NEUTRAL, linewidth=1, label="promise kept")
     axes.vlines(promised, low, high, color=COMPLIANT, linewidth=1.5, label="95 % interval")
@@ -113,7 +113,7 @@ def estimates(sets: Mapping[str, Evaluation], measures: tuple[str, ...]) -> "Fig
         sets: What was measured, by name of the set of texts.
         measures: Which estimates to draw.
     """
-    figure, (axes,) = _figure(columns=1)
+    figure, (axes,) = blank()
     colours = (COMPLIANT, NONCOMPLIANT, NEUTRAL)
     for number, (name, evaluation) in enumerate(sets.items()):
         found = [evaluation[measure] for measure in measures]
@@ -140,13 +140,3 @@ def _operating_point(positive: np.ndarray, flags: np.ndarray, cut: float) -> dic
 
 def _whole_ticks(epochs: pd.Series, most: int = 10) -> range:
     return range(1, int(epochs.max()) + 1, max(1, -(-len(epochs) // most)))
-
-
-def _figure(columns: int) -> tuple["Figure", list["Axes"]]:
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, columns, figsize=(5.2 * columns, 3.4), layout="constrained", squeeze=False)
-    for part in axes[0]:
-        part.spines[["top", "right"]].set_visible(False)
-    plt.close(figure)
-    return figure, list(axes[0])

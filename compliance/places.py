@@ -11,7 +11,6 @@ from compliance.spool import Spool
 
 UNDECIDED, TRAIN, VALIDATION, TEST, FUTURE, CONFLICT, SEEN, NO_TIME = range(8)
 PLACES = {name: number for number, name in enumerate(SPLITS, start=TRAIN)}
-REFUSED = (CONFLICT, SEEN, NO_TIME)
 
 
 @dataclass
@@ -67,10 +66,15 @@ def _add(counter: Counter[int], numbers: np.ndarray) -> None:
     counter.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
 
 
+def divided(places: np.ndarray) -> np.ndarray:
+    """Mark the rows that stand in a split."""
+    return np.isin(places, list(PLACES.values()))
+
+
 def leaks(spool: Spool, places: np.ndarray) -> int:
     """Count the texts that stand in more than one split."""
     found = 0
-    for records, starts in spool.by_text(np.isin(places, list(PLACES.values()))):
+    for records, starts in spool.by_text(divided(places)):
         own = places[records["place"]]
         found += int(np.count_nonzero(np.minimum.reduceat(own, starts) != np.maximum.reduceat(own, starts)))
     return found
@@ -79,7 +83,7 @@ def leaks(spool: Spool, places: np.ndarray) -> int:
 def overview(spool: Spool, places: np.ndarray) -> pd.DataFrame:
     """Give rows, distinct texts and how many of them are non-compliant, a line per split."""
     counted = {name: np.zeros(4, np.int64) for name in SPLITS}
-    for records, starts in spool.by_text(np.isin(places, list(PLACES.values()))):
+    for records, starts in spool.by_text(divided(places)):
         place, noncompliant = places[records["place"]], records["label"] == 1
         for name, number in PLACES.items():
             rows, texts = place == number, place[starts] == number

@@ -18,7 +18,7 @@ from compliance.places import CONFLICT, NO_TIME, SEEN, UNDECIDED, Counts
 from compliance.reading import CHUNK, SLICE, Layout, Source
 from compliance.splitting import LABEL_NAMES, SEEN_EARLIER, SplitPlan
 from compliance.spool import Spool
-from compliance.text import normalize
+from compliance.text import normalize_all
 
 BOTH_LABELS = "the same words stand with both labels"
 REPORT_EVERY = 1_000_000  # rows
@@ -218,7 +218,7 @@ def _judged(
         chosen, future, broken = _chosen(rows, layout, tally)
         tally.set_aside += int((~chosen & ~future & ~broken).sum())
         judged = rows[(chosen | future) & ~broken]
-        judged = judged.assign(normalized=_normalized(judged["text"]), future=future[judged.index])
+        judged = judged.assign(normalized=normalize_all(judged["text"]), future=future[judged.index])
         reasons = pd.concat([rows.loc[broken, "fault"], *_reasons(judged, layout, plan)])
         sound = judged.drop(index=reasons.index, errors="ignore")
         held.add(sound.assign(label=(sound["label"] == layout.noncompliant_value).astype(np.int8)))
@@ -268,11 +268,6 @@ def _check_occurs(layout: Layout, tally: _Tally) -> None:
             )
     if faults:
         raise BadInput(*faults)
-
-
-def _normalized(texts: pd.Series) -> pd.Series:
-    """Normalize each distinct text once."""
-    return texts.map({text: normalize(text) for text in texts.unique()}).astype(object)
 
 
 def _reasons(judged: pd.DataFrame, layout: Layout, plan: SplitPlan) -> Iterator[pd.Series]:

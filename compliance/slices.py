@@ -6,8 +6,8 @@ import pandas as pd
 
 from compliance import metrics
 from compliance.metrics import Estimate
+from compliance.reading import SLICE as PREFIX
 
-PREFIX = "slice_"
 MEASURED = ("texts", "noncompliant_texts", "accuracy", "noncompliant_recall")
 SHOWN = ("texts", "accuracy", "noncompliant_recall")
 NO_VALUE = "(empty)"

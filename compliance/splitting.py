@@ -14,13 +14,13 @@ import pandera.pandas as pa
 from compliance.errors import BadInput
 from compliance.places import (
     NO_TIME,
-    PLACES,
     SEEN,
     TEST,
     TRAIN,
     UNDECIDED,
     VALIDATION,
     Counts,
+    divided,
     overview,
 )
 from compliance.schema import SPLITS
@@ -256,7 +256,7 @@ def _by_time(spool: Spool, places: np.ndarray, _: Counts, plan: SplitPlan) -> No
     second = min(max(_nearest(share, 1 - plan.test_share), first + 1), len(share) - 2)
     split = np.where(times <= moment[second], VALIDATION, TEST)
     places[undecided] = np.where(times <= moment[first], TRAIN, split)[undecided]
-    for records, starts in spool.by_text(np.isin(places, list(PLACES.values()))):
+    for records, starts in spool.by_text(divided(places)):
         own = places[records["place"]]
         earliest = np.repeat(np.minimum.reduceat(own, starts), np.diff(np.r_[starts, len(records)]))
         places[records["place"][own > earliest]] = SEEN

@@ -5,6 +5,10 @@ The exported model cuts its raw text the same way inside the ONNX graph (lower c
 """
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WORD = re.compile(r"[A-Za-z0-9]+")
 
@@ -20,6 +24,11 @@ def normalize(text: str) -> str:
     A text without such a word gives "". The model sees nothing in it, so `prepare` refuses it.
     """
     return " ".join(_WORD.findall(text)).lower()
+
+
+def normalize_all(texts: "pd.Series") -> "pd.Series":
+    """Normalize each of many texts; equal ones once."""
+    return texts.map({text: normalize(text) for text in texts.unique()}).astype(object)
 
 
 def tokenize(text: str) -> list[str]:

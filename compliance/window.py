@@ -18,10 +18,10 @@ import pandas as pd
 
 from compliance import inventory
 from compliance.errors import BadInput
-from compliance.inventory import DECIMALS, Columns
+from compliance.inventory import DECIMALS, Columns, Files
 from compliance.scorer import LABELS, Scorer
 from compliance.spool import draw
-from compliance.text import normalize
+from compliance.text import normalize_all
 
 CHUNK = 50_000  # rows held at once
 NEEDED = ("text", "probability", "label")
@@ -77,8 +77,7 @@ def read(path: Path | str, *, most: int = 5_000, seed: int = 7) -> Window:
         flagged += int(chunk["flagged"].sum())
         days.update(chunk["day"])
         flagged_days.update(chunk["day"][chunk["flagged"]])
-        texts = chunk.assign(normalized=chunk["text"].map(normalize)).drop_duplicates("normalized")
-        texts = texts.assign(draw=np.array([draw(text, seed) for text in texts["normalized"]], np.uint64))
+        texts = _drawn(chunk.assign(normalized=normalize_all(chunk["text"])), seed)
         digests.append(texts["draw"].to_numpy())
         sample = _smallest(sample, texts[sample.columns], most)
     if not rows:
@@ -99,9 +98,8 @@ def read(path: Path | str, *, most: int = 5_000, seed: int = 7) -> Window:
 
 def answered(texts: Iterable[str], scorer: Scorer, *, most: int = 5_000, seed: int = 7) -> pd.DataFrame:
     """Let a model answer a sample of normalized texts; give them as `Window.texts` holds them."""
-    sample = pd.DataFrame({"normalized": list(texts)}).drop_duplicates()
-    sample = sample.assign(draw=np.array([draw(text, seed) for text in sample["normalized"]], np.uint64))
-    sample = _smallest(sample.iloc[:0], sample, most)
+    drawn = _drawn(pd.DataFrame({"normalized": list(texts)}), seed)
+    sample = _smallest(drawn.iloc[:0], drawn, most)
     probabilities = scorer.score(list(sample["normalized"]))
     answers = pd.DataFrame({"normalized": sample["normalized"].to_numpy(), "probability": _written(probabilities)})
     return answers.assign(flagged=probabilities >= scorer.threshold)
@@ -113,6 +111,12 @@ def example(prepare_dir: Path | str, scorer: Scorer, folder: Path) -> Path:
     rows.to_csv(folder / "validation.csv", index=False)
     inventory.score(str(folder / "validation.csv"), Columns(), scorer, folder / "validation.scored.csv", overwrite=True)
     return folder / "validation.scored.csv"
+
+
+def _drawn(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Give the distinct texts of rows with their `draw`, their place in the order that the seed means."""
+    texts = rows.drop_duplicates("normalized")
+    return texts.assign(draw=np.array([draw(text, seed) for text in texts["normalized"]], np.uint64))
 
 
 def _smallest(sample: pd.DataFrame, texts: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -176,5 +180,5 @@ def _written(probabilities: np.ndarray) -> np.ndarray:
 
 def _refused_rows(path: Path) -> int:
     """Give how many rows the scoring refused, from the summary that lies beside a scored file."""
-    summary = path.with_name(path.name.removesuffix(".csv") + ".json")
+    summary = Files(path).summary
     return int(json.loads(summary.read_text(encoding="utf-8"))["rejected"]) if summary.is_file() else 0

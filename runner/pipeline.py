@@ -135,6 +135,10 @@ class _Reader:
         self.standalone: list[str] = []
         self.scraps: dict[str, dict[str, str]] = {}
 
+    @property
+    def every(self) -> list[str]:
+        return [*self.phases, *self.standalone]
+
     def pipeline(self) -> Pipeline | None:
         for key in self.content:
             if key not in _KEYS:
@@ -181,7 +185,7 @@ class _Reader:
         notebooks: dict[str, Notebook] = {}
         if folder is None:
             return notebooks
-        for phase in (*self.phases, *self.standalone):
+        for phase in self.every:
             try:
                 notebooks[phase] = notebook.read(folder / f"{phase}.ipynb")
                 notebooks[phase].parameters  # noqa: B018  # parsed now, so that its faults are told with the others
@@ -193,7 +197,7 @@ class _Reader:
 
     def _edges(self, notebooks: dict[str, Notebook]) -> dict[str, tuple[str, ...]]:
         edges = {}
-        for phase in (*self.phases, *self.standalone):
+        for phase in self.every:
             try:
                 declared = list(notebooks[phase].parameters) if phase in notebooks else []
             except BadRequest:
@@ -320,11 +324,10 @@ class _Reader:
         if not isinstance(entries, dict):
             self.faults.append(f"{key} is {type(entries).__name__}; it must be a mapping from phases")
             return {}
-        every = [*self.phases, *self.standalone]
         for phase in entries:
-            if phase not in every:
-                self.faults.append(f"{key} names the phase {phase}; {did_you_mean(phase, every)}")
-        return {phase: entry for phase, entry in entries.items() if phase in every}
+            if phase not in self.every:
+                self.faults.append(f"{key} names the phase {phase}; {did_you_mean(phase, self.every)}")
+        return {phase: entry for phase, entry in entries.items() if phase in self.every}
 
     def _timeouts(self) -> dict[str, float]:
         timeouts = {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli import live, options
+from runner.cli.tables import aligned
 from runner.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -51,12 +52,7 @@ def models(registry_store: str | None, pipeline: Path | None, as_json: bool) -> 
 @click.option("--model", "model_name", metavar="NAME", help="Model to serve, where the environment has several.")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
-@click.option(
-    "--endpoint-store",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of the endpoints; without it, endpoints/ of the project.",
-)
+@options.ENDPOINT_STORE
 @options.PIPELINE
 def serve(  # noqa: PLR0913, PLR0917 - one for each option
     environment: str, model_name: str | None, host: str, port: int, endpoint_store: Path | None, pipeline: Path | None
@@ -90,9 +86,7 @@ def _as_json(version: "ModelVersion") -> dict[str, object]:
 
 
 def _table(versions: Sequence["ModelVersion"]) -> str:
-    rows = [HEADINGS, *(_row(version) for version in versions)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return aligned([HEADINGS, *map(_row, versions)])
 
 
 def _row(version: "ModelVersion") -> tuple[str, ...]:

@@ -20,6 +20,12 @@ RUNS = click.option(
     metavar="DIR",
     help="Where the runs lie; without it, as pipeline.yaml says.",
 )
+ENDPOINT_STORE = click.option(
+    "--endpoint-store",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the endpoints; without it, endpoints/ of the project.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 _PARAMS = click.option(
     "--params",

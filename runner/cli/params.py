@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.cli import options
+from runner.cli.tables import aligned
 from runner.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ def _as_json(parameter: "Parameter") -> dict[str, Any]:
 
 
 def _table(declared: list["Parameter"]) -> str:
-    rows = [HEADINGS, *(_row(_as_json(parameter)) for parameter in declared)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return aligned([HEADINGS, *(_row(_as_json(parameter)) for parameter in declared)])
 
 
 def _row(shown: dict[str, Any]) -> tuple[str, ...]:

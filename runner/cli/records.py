@@ -8,6 +8,7 @@ import click
 
 from runner import record
 from runner.cli import options
+from runner.cli.tables import aligned
 from runner.record import Record
 
 RUN = click.argument("name", metavar="RUN")
@@ -93,11 +94,7 @@ def _table(lines: list[dict[str, Any]]) -> str:
         rows.append(
             [line["run_id"], line["status"], seconds, str(line["ran"]), str(line["reused"]), line["reason"] or ""]
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]]).rstrip()
-        for row in rows
-    )
+    return aligned(rows)
 
 
 def _summary(found: Record, run_dir: Path) -> str:

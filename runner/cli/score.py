@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli import live, options
+from runner.cli import INTERRUPTED, live, options
 from runner.errors import BadRequest, RunFailed
 
 if TYPE_CHECKING:
     from compliance.scorer import Scorer
 
 TELL_EVERY = 5.0  # seconds
-INTERRUPTED = 130
 SETTING = re.compile(r"""--set "?prepare\.(\w+)=("?)""")
 
 
@@ -36,12 +35,7 @@ SETTING = re.compile(r"""--set "?prepare\.(\w+)=("?)""")
 )
 @click.option("--encoding", default="utf-8", show_default=True, metavar="NAME", help="Encoding of the file.")
 @click.option("--overwrite", is_flag=True, help="Start anew, and replace a scored file that exists.")
-@click.option(
-    "--endpoint-store",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of the endpoints; without it, endpoints/ of the project.",
-)
+@options.ENDPOINT_STORE
 @options.PIPELINE
 @options.JSON
 def score(  # noqa: PLR0913, PLR0917 - one for each option
@@ -175,8 +169,9 @@ def _told(summary: dict[str, Any], output: Path) -> list[str]:
 
 
 def _refused(summary: dict[str, Any], output: Path) -> list[str]:
+    from compliance.inventory import Files
+
     if not summary["rejected"]:
         return []
     reasons = "; ".join(f"{rows:,} × {reason}" for reason, rows in summary["reasons"].items())
-    rejected = output.with_name(output.name.removesuffix(".csv") + ".rejected.csv")
-    return [f"{summary['rejected']:,} refused: {reasons}", f"refused rows: {rejected}"]
+    return [f"{summary['rejected']:,} refused: {reasons}", f"refused rows: {Files(output).rejected}"]
