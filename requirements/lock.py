@@ -19,10 +19,10 @@ ROOT = HERE.parent
 # Extras only add. `train` (CPU TensorFlow) and `gpu` (CUDA TensorFlow) exclude each other.
 ENVIRONMENTS = {
     "runner": [],
-    "dev": ["train", "serve", "delivery", "dev"],
-    "environment": ["gpu", "serve", "delivery", "lab", "azureml-v1", "dev"],
+    "dev": ["train", "serve", "delivery", "keyvault", "dev"],
+    "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml-v1", "dev"],
 }
-ALL_FOR_CPU = ["train", "serve", "delivery", "lab", "azureml", "azureml-v1", "dev"]
+ALL_FOR_CPU = ["train", "serve", "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
 
 CONDA_HEADER = """\
 # conda environment for laptops and Azure ML compute: the pins of requirements/environment.txt, inline,

@@ -1,8 +1,8 @@
 """Executes one notebook with papermill, and says truthfully what happened to each of its cells.
 
 papermill marks every cell completed when the kernel dies, and writes the notebook twice per cell. Its engine here keeps
-its conventions (tags, injected cell, metadata) with three differences: cells that never ran stay pending, saves are
-atomic and seldom, and the kernel is this very interpreter, reached over sockets in a short temporary folder.
+its conventions (tags, injected cell, metadata) with four differences: cells that never ran stay pending, saves are
+atomic and seldom, secrets reach the kernel but no file, and the kernel is this very interpreter (`runner.kernel`).
 """
 
 import asyncio
@@ -12,10 +12,7 @@ import logging
 import math
 import os
 import re
-import shutil
 import signal
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,9 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import zmq
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
@@ -34,32 +28,22 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from runner import memory
-from runner.notebook import BANNER_TAG, time_limit
+from runner.kernel import OwnKernel, last_words, socket_folder
+from runner.notebook import BANNER_TAG, INJECTED_TAG, time_limit
 from runner.record import Cause, CellFailure, write_atomic
+from runner.redaction import Redactor
+from runner.references import Secret
 from runner.streams import Streams
 
 ENGINE = "trey"
 BAD_INPUT = "BadInput"
+SECRETS = "trey_secrets"  # the module of a kernel that holds the secrets of its notebook
 _SAVE_EVERY = 2.0  # seconds, at least
 _SAVE_SHARE = 0.05  # of the time, at most, goes into saving
-_SOCKET_PATH = 80  # characters; a longer path of a socket is refused by the system
 _START = 120  # seconds for a kernel to answer
 _TAIL = 12  # lines of a traceback that the record keeps
 _STACK = 30  # lines of a kernel's stack that the record keeps
 _STACK_WAIT = 2.0  # seconds for a kernel to write it
-_LAUNCH = """
-import sys
-sys.path.remove("")  # a file beside the notebook hides no module from the kernel itself; IPython adds it again
-import faulthandler, signal
-faulthandler.register(signal.SIGUSR1, file=open(sys.argv.pop(1), "w"), all_threads=True)
-import zmq
-from ipykernel.kernelapp import IPKernelApp
-class App(IPKernelApp):
-    def init_iopub(self, context):
-        context.setsockopt(zmq.SNDHWM, 0)  # past 1,000 waiting messages others would be dropped, the last one too
-        super().init_iopub(context)
-App.launch_instance()
-"""  # as ipykernel_launcher does, with a stack on request, also of a kernel that hears nothing
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 _log = logging.getLogger(__name__)
@@ -98,11 +82,13 @@ class Outcome:
     error: CellFailure | None = None
 
 
-def execute(
+def execute(  # noqa: PLR0913  # what papermill takes, and the secrets
     notebook: Path,
     output: Path,
     parameters: Mapping[str, Any],
     *,
+    secrets: Mapping[str, Secret] | None = None,
+    redactor: Redactor | None = None,
     timeout: float | None = None,
     on_cell: Callable[[CellEvent], None] = lambda _: None,
 ) -> Outcome:
@@ -114,14 +100,19 @@ def execute(
         notebook: The notebook; the kernel works in its folder.
         output: Where the executed notebook is written, atomically.
         parameters: What the injected cell sets.
+        secrets: Parameters that the injected cell sets to secrets; it names their references alone.
+        redactor: Takes secrets out of all that is written or told; without one, those of this notebook.
         timeout: Seconds for all cells together; the tag `timeout=SECONDS` limits a cell of its own.
         on_cell: Is told when a code cell starts and ends.
     """
     document = load_notebook_node(str(notebook))
-    if parameters:
+    secrets = secrets or {}
+    if parameters or secrets:
         document = parameterize_notebook(
             document, dict(parameters), kernel_name="python3", language="python", engine_name=ENGINE
         )
+        _name_secrets(document, secrets)
+    values = {name: secret.value for name, secret in secrets.items()}
     document.metadata.papermill.update(input_path=notebook.name, output_path=output.name)
     outcomes: list[Outcome] = []
     papermill_engines.execute_notebook_with_engine(
@@ -133,6 +124,8 @@ def execute(
         timeout=timeout,
         on_cell=on_cell,
         outcomes=outcomes,
+        secrets=values,
+        redactor=redactor or Redactor(values),
     )
     return outcomes[0]
 
@@ -150,12 +143,14 @@ class Engine(NBClientEngine):
         timeout: float | None,
         on_cell: Callable[[CellEvent], None],
         outcomes: list[Outcome],
+        secrets: Mapping[str, str],
+        redactor: Redactor,
     ) -> NotebookNode:
         """Execute the notebook and append its outcome to `outcomes`."""
-        manager = _Manager(nb, Path(output_path), on_cell)
+        manager = _Manager(nb, Path(output_path), on_cell, redactor)
         try:
             manager.notebook_start()
-            outcomes.append(cls.execute_managed_notebook(manager, kernel_name, cwd=cwd, timeout=timeout))
+            outcomes.append(cls.execute_managed_notebook(manager, kernel_name, cwd, timeout, secrets))
             if outcomes[-1].cause:
                 nb.cells.insert(0, _banner(nb, outcomes[-1]))
             manager.notebook_complete()
@@ -167,44 +162,27 @@ class Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(  # type: ignore[override]
-        cls, nb_man: "_Manager", kernel_name: str, cwd: Path, timeout: float | None
+        cls, nb_man: "_Manager", kernel_name: str, cwd: Path, timeout: float | None, secrets: Mapping[str, str]
     ) -> Outcome:
         """Run all cells in a fresh kernel, which is gone when this returns."""
-        with _socket_folder() as folder, (folder / "stderr").open("w+b") as stderr:
-            kernel = _OwnKernel(
-                stack=folder / "stack",
-                kernel_name=kernel_name,
-                transport="ipc",
-                ip=str(folder / "k"),
-                connection_file=str(folder / "kernel.json"),
-            )
-            client = _Client(nb_man, km=kernel, deadline=timeout, log=_log, startup_timeout=_START, iopub_timeout=60)
-            return asyncio.run(client.outcome(cwd, stderr))
+        with socket_folder() as folder, last_words() as stderr:
+            kernel = OwnKernel(folder, kernel_name=kernel_name)
+            client = _Client(nb_man, timeout, secrets, km=kernel, log=_log, startup_timeout=_START, iopub_timeout=60)
+            outcome = asyncio.run(client.outcome(cwd, stderr))
+        safe = nb_man.redactor
+        return Outcome(outcome.cause, safe.value(outcome.message), safe.value(outcome.error))
 
 
 papermill_engines.register(ENGINE, Engine)
 
 
-class _OwnKernel(AsyncKernelManager):
-    """A kernel of this interpreter, whatever kernelspecs are installed. It writes its stack to a file on SIGUSR1."""
-
-    def __init__(self, stack: Path, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.stack = stack
-        self.context.setsockopt(zmq.RCVHWM, 0)  # a burst of output waits for us; nothing of it is dropped
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-c", _LAUNCH, str(self.stack), "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, display_name="Python 3", language="python")
-
-
 class _Manager(NotebookExecutionManager):
     """papermill's bookkeeping, with atomic saves that take a small share of the time and true marks at the end."""
 
-    def __init__(self, nb: NotebookNode, path: Path, on_cell: Callable[[CellEvent], None]):
+    def __init__(self, nb: NotebookNode, path: Path, on_cell: Callable[[CellEvent], None], redactor: Redactor):
         super().__init__(nb, progress_bar=False)
         self.path = path
+        self.redactor = redactor
         self.on_cell = on_cell
         code = [index for index, cell in enumerate(nb.cells) if cell.cell_type == "code"]
         self.numbers = {index: number for number, index in enumerate(code, start=1)}
@@ -242,11 +220,12 @@ class _Manager(NotebookExecutionManager):
             line = next((line for line in cell.source.splitlines() if line.strip()), "")
             meta = cell.metadata.papermill
             seconds = meta.duration if kind == "ended" else None
-            self.on_cell(CellEvent(kind, index, number, len(self.numbers), line.strip(), seconds, meta.status))
+            first = self.redactor.text(line.strip())
+            self.on_cell(CellEvent(kind, index, number, len(self.numbers), first, seconds, meta.status))
 
     def _write(self, *, durable: bool) -> None:
         started = time.monotonic()
-        write_atomic(self.path, nbformat.v4.writes(self.nb).encode(), durable=durable)
+        write_atomic(self.path, nbformat.v4.writes(self.redactor.value(self.nb)).encode(), durable=durable)
         took = time.monotonic() - started
         self._next_save = started + max(_SAVE_EVERY, took / _SAVE_SHARE)
 
@@ -254,14 +233,18 @@ class _Manager(NotebookExecutionManager):
 class _Client(PapermillNotebookClient):
     """Runs the cells one after the other until one fails, the kernel dies, time is up or a signal arrives."""
 
-    def __init__(self, nb_man: _Manager, deadline: float | None, **kwargs: Any):
+    def __init__(self, nb_man: _Manager, deadline: float | None, secrets: Mapping[str, str], **kwargs: Any):
         super().__init__(nb_man, **kwargs)
         self.seconds = deadline
+        self.secrets = secrets
         self.allowed = deadline  # seconds; of the limit that the running cell is nearer to
         self.cell: int | None = None
         self.interrupted = False
         self.oom_kills = memory.oom_kills()
-        self.streams = Streams(lambda cell, name: nb_man.path.with_name(f"{nb_man.path.stem}.cell-{cell}.{name}.log"))
+        path = nb_man.path
+        self.streams = Streams(
+            lambda cell, name: path.with_name(f"{path.stem}.cell-{cell}.{name}.log"), nb_man.redactor
+        )
 
     async def outcome(self, cwd: Path, stderr: Any) -> Outcome:
         """Start the kernel, run the cells, and end the kernel, whatever happens in between."""
@@ -289,6 +272,8 @@ class _Client(PapermillNotebookClient):
         reply = await self.async_wait_for_reply(self.kc.kernel_info())
         if reply:
             self.nb.metadata["language_info"] = reply["content"]["language_info"]
+        if self.secrets:
+            await self._hand_over()
         end = math.inf if self.seconds is None else time.monotonic() + self.seconds
         self.timeout_func = lambda cell: self._limit(cell, end)
         for index, cell in enumerate(self.nb.cells):
@@ -304,6 +289,12 @@ class _Client(PapermillNotebookClient):
                 self.nb_man.cell_complete(cell, index)
         self.cell = None
         self.set_widgets_metadata()
+
+    async def _hand_over(self) -> None:
+        """Give the kernel the secrets in a module of its own; the request is not kept, and told to nobody else."""
+        module = f"__import__('types').SimpleNamespace(**{dict(self.secrets)!r})"
+        give = f"__import__('sys').modules.__setitem__({SECRETS!r}, {module})"
+        await self.async_wait_for_reply(self.kc.execute(give, silent=True, store_history=False))
 
     def output(
         self, outs: list[NotebookNode], msg: dict[str, Any], display_id: str | None, cell_index: int
@@ -361,7 +352,7 @@ class _Client(PapermillNotebookClient):
     async def _stack(self) -> str:
         """Let the kernel write what each of its threads is doing, and give that; nothing where it does not answer."""
         process = self._process()
-        if not isinstance(self.km, _OwnKernel) or process is None:
+        if not isinstance(self.km, OwnKernel) or process is None:
             return ""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(process, signal.SIGUSR1)
@@ -436,6 +427,14 @@ class _Client(PapermillNotebookClient):
         return ", not for want of memory: the system counted no such kill"
 
 
+def _name_secrets(document: NotebookNode, secrets: Mapping[str, Secret]) -> None:
+    """Let the injected cell take the secrets from where the kernel holds them, and say where they come from."""
+    lines = [f"from {SECRETS} import {name}  # {secret.reference}\n" for name, secret in secrets.items()]
+    cell = next(cell for cell in document.cells if INJECTED_TAG in cell.metadata.get("tags", []))
+    cell.source += "".join(lines)
+    document.metadata.papermill["parameters"].update({name: secret.reference for name, secret in secrets.items()})
+
+
 def _banner(nb: NotebookNode, outcome: Outcome) -> NotebookNode:
     """Make the cell that stands on top of a notebook that did not succeed; papermill takes it away on a next run."""
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
@@ -447,17 +446,6 @@ def _banner(nb: NotebookNode, outcome: Outcome) -> NotebookNode:
     if nb.nbformat_minor < 5:  # noqa: PLR2004  cells have ids since 4.5
         cell.pop("id", None)
     return cell
-
-
-@contextlib.contextmanager
-def _socket_folder() -> Iterator[Path]:
-    """Give a temporary folder whose path is short enough for sockets."""
-    long = len(tempfile.gettempdir()) > _SOCKET_PATH
-    folder = Path(tempfile.mkdtemp(prefix="trey-", dir="/tmp" if long else None))  # noqa: S108
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _failing_line(traceback: list[str]) -> str:

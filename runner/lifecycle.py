@@ -7,18 +7,19 @@ import subprocess
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
-from runner import engines, fingerprint, gates, planning, record
+from runner import engines, fingerprint, gates, planning, record, references
 from runner.engines import Job
 from runner.errors import BadRequest, RunFailed, RunnerError
 from runner.phase import Events, Listener, add_inputs, injected, new_entry, run_job, tell_cells
 from runner.planning import GATES_PATH, Choice, Prepared, Request
 from runner.record import GateEntry, Record, Source
+from runner.references import Secret
 
 
 class Watcher(Listener, Protocol):
@@ -47,9 +48,10 @@ def run(request: Request, watcher: Watcher) -> tuple[Path, Record]:
         BadRequest: Something is wrong with the request; nothing has started.
     """
     prepared = planning.prepare(request)
+    secrets = references.resolve(prepared.params, prepared.asked)
     run_dir = _new_folder(prepared)
     with record.hold(run_dir), _terminable():
-        lifecycle = _Run(prepared, run_dir, watcher)
+        lifecycle = _Run(prepared, secrets, run_dir, watcher)
         lifecycle.run()
         return run_dir, lifecycle.record
 
@@ -57,12 +59,16 @@ def run(request: Request, watcher: Watcher) -> tuple[Path, Record]:
 class _Run:
     """One run, from its first record to its report."""
 
-    def __init__(self, prepared: Prepared, run_dir: Path, watcher: Watcher):
+    def __init__(
+        self, prepared: Prepared, secrets: Mapping[str, Mapping[str, Secret]], run_dir: Path, watcher: Watcher
+    ):
         self.prepared = prepared
+        self.secrets = secrets
+        self.redactor = references.redactor(secrets)
         self.pipeline = prepared.pipeline
         self.run_dir = run_dir
         self.watcher = watcher
-        self.events = Events(run_dir / "events.jsonl")
+        self.events = Events(run_dir / "events.jsonl", self.redactor)
         self.started = time.monotonic()
         self.record = _new_record(prepared, run_dir.name)
         self.phases = self.record["phases"]
@@ -82,10 +88,11 @@ class _Run:
             self._report()
             raise
         except Exception as error:
-            self._end("failed", "internal", f"the runner failed: {type(error).__name__}: {error}")
+            said = self.redactor.text(f"the runner failed: {type(error).__name__}: {error}")
+            self._end("failed", "internal", said)
             self.events.write("runner-failed", traceback=traceback.format_exc())
             self._report()
-            said = f"the runner failed: {type(error).__name__}: {error}; {self.events.path} has the traceback"
+            said += f"; {self.events.path} has the traceback"
             raise RunFailed(said, next_step=f"trey show {self.run_dir.name}") from error
         with _undisturbed():
             self._report()
@@ -189,7 +196,7 @@ class _Run:
         values = injected(notebook, self.prepared.params[phase], folders, reserved)
         executed = self.run_dir / "notebooks" / f"{phase}.ipynb"
         timeout = self.prepared.request.timeout or self.pipeline.timeouts.get(phase)
-        return Job(phase, notebook.path, values, output, executed, timeout)
+        return Job(phase, notebook.path, values, output, executed, timeout, self.secrets[phase], self.redactor)
 
     def _skip(self, phase: str, why: str) -> None:
         self.phases[phase]["status"], self.phases[phase]["why"] = "skipped", why

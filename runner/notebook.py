@@ -22,6 +22,7 @@ from runner.constraints import Constraint
 from runner.errors import BadRequest
 
 TAG = "parameters"
+INJECTED_TAG = "injected-parameters"  # of the cell with the values of a run
 TIMEOUT_TAG = "timeout"
 BANNER_TAG = "papermill-error-cell-tag"  # of a cell that says, on top of a notebook, why it failed
 REQUIRED: Any = type("Required", (), {"__repr__": lambda _: "REQUIRED"})()

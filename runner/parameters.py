@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import annotations, yaml_file
+from runner import annotations, references, yaml_file
 from runner.errors import BadRequest
 from runner.notebook import REQUIRED, TAG, Parameter
 from runner.pipeline import RESERVED, SHARED, Pipeline, did_you_mean
@@ -86,7 +86,9 @@ def is_address(value: Any) -> bool:
 
 
 def absolute(name: str, value: Any, base: Path) -> Any:
-    """Make the value of a parameter that names a path absolute; other values are given back unchanged."""
+    """Make the value of a parameter that names a path absolute, and a reference to a file; others stay as they are."""
+    if references.is_reference(value):
+        return references.absolute(value, base)
     if not is_place(name) or not isinstance(value, str) or not value or is_address(value):
         return value
     return str((base / Path(value).expanduser()).resolve())
@@ -182,7 +184,19 @@ def _value(phase: str, parameter: Parameter, layers: Sequence[Layer], folder: Pa
             faults.append(
                 f"{layer.origin}: {phase}.{parameter.name} is {error}{_quoting(group, parameter, layer, value)}"
             )
+    fault = _reference_fault(parameter.name, result)
+    if fault:
+        faults.append(f"{phase}.{parameter.name} {fault}")
     return result
+
+
+def _reference_fault(name: str, value: Any) -> str | None:
+    """Say why a reference cannot stand here; None where it can, or where there is none."""
+    if references.holds_reference(value):
+        return "holds a reference to a secret; give each secret a parameter of its own"
+    if is_input(name) and references.is_reference(value):
+        return f"is {value}, a reference to a secret; give a path or an address, whose content counts as an input"
+    return None
 
 
 def _quoting(group: str, parameter: Parameter, layer: Layer, value: Any) -> str:
@@ -199,5 +213,6 @@ def _missing(phase: str, values: Mapping[str, Any]) -> Iterator[str]:
         if value is REQUIRED:
             yield f"{phase}.{name} has no value and no default; give --set {phase}.{name}=VALUE"
     source = values.get("source")
-    if isinstance(source, str) and source and not is_address(source) and not Path(source).exists():
+    named = isinstance(source, str) and source and not is_address(source) and not references.is_reference(source)
+    if named and not Path(source).exists():
         yield f"{phase}.source is {source}, which does not exist; give --set {phase}.source=PATH"

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runner import fingerprint, parameters, record, scraps
+from runner import fingerprint, parameters, record, references, scraps
 from runner.engines import Engine, Job
 from runner.fingerprint import Inputs
 from runner.notebook import Notebook
 from runner.pipeline import Pipeline
 from runner.record import ExternalState, PhaseEntry
+from runner.redaction import Redactor
 
 if TYPE_CHECKING:
     from runner.execute import CellEvent
@@ -30,13 +31,15 @@ class Listener(Protocol):
 
 
 class Events:
-    """Appends what happens to events.jsonl, one JSON object a line, each with its time."""
+    """Appends what happens to events.jsonl, one JSON object a line, each with its time and without a secret."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, redactor: Redactor):
         self.path = path
+        self._redactor = redactor
 
     def write(self, event: str, **details: Any) -> None:
         """Append one event."""
+        details = self._redactor.value(details)
         line = json.dumps({"at": record.now(), "event": event, **details}, ensure_ascii=False)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
@@ -86,14 +89,17 @@ def injected(
 ) -> dict[str, Any]:
     """Give what the injected cell sets: values that differ from the defaults, given folders, reserved parameters.
 
+    Secrets are not among them: a job has them apart.
+
     Args:
         notebook: Whose parameters they are.
-        values: The resolved values.
+        values: The values, references to secrets included.
         folders: The output folder of each phase it reads.
         reserved: output_dir, gates_path and run_id; those that the notebook does not declare are left out.
     """
     declared = notebook.parameters
-    result = parameters.overridden(declared, values, notebook.path.parent)
+    plain = {name: value for name, value in values.items() if not references.is_reference(value)}
+    result = parameters.overridden(declared, plain, notebook.path.parent)
     result |= {f"{name}_dir": str(folder) for name, folder in folders.items()}
     return result | {name: value for name, value in reserved.items() if name in declared}
 
@@ -138,9 +144,25 @@ def run_job(
             entry["external"] = read_external(job.output_dir / EXTERNAL)
         except ValueError as error:
             entry["cause"], entry["message"] = "internal", str(error)
+    _remove_secrets(job, entry)
     if entry["cause"] is None:
         entry["output_sha256"] = fingerprint.folder_digest(job.output_dir)
     entry["status"] = "failed" if entry["cause"] else "succeeded"
+
+
+def _remove_secrets(job: Job, entry: PhaseEntry) -> None:
+    """Delete the files of the output that hold a secret; a phase that wrote one has not succeeded."""
+    leaks = job.redactor.find(job.output_dir) if job.redactor else []
+    for path, _ in leaks:
+        path.unlink()
+    if not leaks:
+        return
+    held = ", ".join(f"{path.relative_to(job.output_dir)} ({mark})" for path, mark in leaks)
+    said = f"a secret stood in its output, in {held}; what held it was deleted"
+    if entry["cause"] is None:
+        entry["cause"], entry["message"] = "leaked-secret", said
+    else:
+        entry["message"] = f"{entry['message']}; {said}"
 
 
 def read_external(path: Path) -> list[ExternalState]:

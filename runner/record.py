@@ -26,7 +26,9 @@ RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 RunStatus = Literal["running", "succeeded", "stopped", "failed", "interrupted"]
 PhaseStatus = Literal["pending", "running", "succeeded", "cached", "failed", "skipped"]
-Cause = Literal["cell-error", "kernel-died", "timeout", "interrupted", "disk-full", "bad-input", "internal"]
+Cause = Literal[
+    "cell-error", "kernel-died", "timeout", "interrupted", "disk-full", "bad-input", "leaked-secret", "internal"
+]
 Verdict = Literal["pass", "fail", "inconclusive", "not-applicable"]
 USABLE: tuple[PhaseStatus, ...] = ("succeeded", "cached")
 STOPPING: tuple[Verdict, ...] = ("fail", "inconclusive")

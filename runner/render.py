@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from runner import templates
-from runner.notebook import own_cells
+from runner.notebook import INJECTED_TAG, own_cells
 from runner.record import write_atomic
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _cell(index: int, cell: dict[str, Any]) -> Cell:
 
 def _label(cell: dict[str, Any]) -> str:
     found = cell.get("metadata", {}).get("tags", [])
-    if "injected-parameters" in found:
+    if INJECTED_TAG in found:
         return "parameters of this run"
     return "parameters" if "parameters" in found else ""
 

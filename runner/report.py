@@ -47,6 +47,7 @@ NEXT = {
     "timeout": "give it more time (--timeout, timeouts in pipeline.yaml, or the tag of the cell), or less to do",
     "interrupted": "run again: what succeeded is reused",
     "disk-full": "free some disk space and run again",
+    "leaked-secret": "let the notebook write what the secret opens, not the secret, and run again",
     "internal": "read events.jsonl beside this page, and report the fault",
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import engines, fingerprint, gates, parameters, planning, record
+from runner import engines, fingerprint, gates, parameters, planning, record, references
 from runner.engines import Job
 from runner.errors import BadRequest
 from runner.fingerprint import RESERVED_FOLDER
@@ -15,6 +15,7 @@ from runner.lifecycle import Watcher, render, stop_reason
 from runner.phase import Events, injected, new_entry, run_job, tell_cells
 from runner.pipeline import Pipeline, did_you_mean, load_pipeline, locate
 from runner.record import GateEntry, PhaseEntry
+from runner.references import Secret
 
 FILE = "phase.json"
 
@@ -42,6 +43,7 @@ def run(request: Request, watcher: Watcher) -> dict[str, Any]:
     """
     pipeline, folders, params, out = _prepared(request)
     name, own = request.name, out / RESERVED_FOLDER
+    secrets = references.resolve({name: params}, [name])
     evidence, judged = _evidence(pipeline, folders)
     own.mkdir(parents=True)
     entry = new_entry(pipeline, name, params)
@@ -65,7 +67,7 @@ def run(request: Request, watcher: Watcher) -> dict[str, Any]:
         _save(own, found)
         return found
     _save(own, found)
-    _execute(request, pipeline, folders, found, watcher)
+    _execute(request, pipeline, folders, secrets, found, watcher)
     _save(own, found)
     return found
 
@@ -138,8 +140,13 @@ def _identity(gate: GateEntry) -> str:
     return json.dumps([gate["phase"], gate["scrap"], gate["rule"]], sort_keys=True)
 
 
-def _execute(
-    request: Request, pipeline: Pipeline, folders: Mapping[str, Path], found: dict[str, Any], watcher: Watcher
+def _execute(  # noqa: PLR0913, PLR0917  # what `run` found out
+    request: Request,
+    pipeline: Pipeline,
+    folders: Mapping[str, Path],
+    secrets: Mapping[str, Mapping[str, Secret]],
+    found: dict[str, Any],
+    watcher: Watcher,
 ) -> None:
     name, entry = request.name, found["phases"][request.name]
     out = (request.cwd / request.out).resolve()
@@ -151,9 +158,10 @@ def _execute(
     notebook = pipeline.notebooks[name]
     values = injected(notebook, entry["params"], folders, reserved)
     timeout = request.timeout or pipeline.timeouts.get(name)
-    job = Job(name, notebook.path, values, out, own / "notebook.ipynb", timeout)
+    redactor = references.redactor(secrets)
+    job = Job(name, notebook.path, values, out, own / "notebook.ipynb", timeout, secrets[name], redactor)
     watcher.phase_started(name, entry["why"])
-    on_cell = tell_cells(name, Events(own / "events.jsonl"), watcher)
+    on_cell = tell_cells(name, Events(own / "events.jsonl", redactor), watcher)
     entry["status"], entry["started_at"] = "running", record.now()
     run_job(engines.choose(request.engine), job, entry, pipeline.scraps.get(name, {}), on_cell)
     watcher.phase_ended(name, entry["status"], entry["seconds"], entry["message"])

@@ -11,6 +11,8 @@ from typing import Any, TextIO
 
 from nbformat import NotebookNode
 
+from runner.redaction import RedactedStream, Redactor
+
 HEAD = TAIL = 500_000  # characters that a stretch keeps of its beginning and of its end
 LINE = 10_000  # characters up to which a line can still be written over
 MOST_OUTPUTS = 1_000  # of a cell that prints to both streams in turns
@@ -22,10 +24,12 @@ class Streams:
 
     Args:
         log: Gives the path of the log for a cell's index and a stream's name.
+        redactor: Takes secrets out, also out of the log, and where they arrive in pieces.
     """
 
-    def __init__(self, log: Callable[[int, str], Path]):
+    def __init__(self, log: Callable[[int, str], Path], redactor: Redactor):
         self._log = log
+        self._redactor = redactor
         self._open: dict[str, _Stretch] = {}  # the last stretch of each stream of the running cell
         self._logs: set[Path] = set()
 
@@ -46,7 +50,9 @@ class Streams:
         else:
             if stretch is not None:
                 stretch.close()
-            stretch = self._open[new.name] = _Stretch(new, self._log(cell, new.name), self._logs)
+            stretch = self._open[new.name] = _Stretch(
+                new, self._log(cell, new.name), self._logs, self._redactor.stream()
+            )
         stretch.add(new.text)
         return stretch.output
 
@@ -60,8 +66,9 @@ class Streams:
 class _Stretch:
     """One output while it grows."""
 
-    def __init__(self, output: NotebookNode, log: Path, logs: set[Path]):
+    def __init__(self, output: NotebookNode, log: Path, logs: set[Path], safe: RedactedStream):
         self.output = output
+        self._safe = safe
         self._log = log
         self._logs = logs
         self._file: TextIO | None = None
@@ -74,6 +81,15 @@ class _Stretch:
         self._shown = 0
 
     def add(self, text: str) -> None:
+        self._take(self._safe.add(text))
+
+    def close(self) -> None:
+        self._take(self._safe.end())
+        self._show(0)
+        if self._file:
+            self._file.close()
+
+    def _take(self, text: str) -> None:
         if self._raw is None:
             self._write(text)
         else:
@@ -86,11 +102,6 @@ class _Stretch:
         size = len(self._head) + self._held + len(self._line)
         if size <= self._shown or size >= self._shown * _GROWTH:
             self._show(size)
-
-    def close(self) -> None:
-        self._show(0)
-        if self._file:
-            self._file.close()
 
     def _keep(self, text: str) -> None:
         if len(self._head) < HEAD and not self._lines:

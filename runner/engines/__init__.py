@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import BadRequest
+from runner.redaction import Redactor
+from runner.references import Secret
 
 if TYPE_CHECKING:
     from runner.execute import CellEvent, Outcome
@@ -25,6 +27,8 @@ class Job:
         output_dir: Where the phase writes; it exists and is empty.
         executed: Where the executed notebook is to be written.
         timeout: Seconds for all cells together; None for no limit.
+        secrets: Parameters to inject whose values are nowhere written.
+        redactor: Takes the secrets of the whole run out of what is written.
     """
 
     phase: str
@@ -33,6 +37,8 @@ class Job:
     output_dir: Path
     executed: Path
     timeout: float | None
+    secrets: Mapping[str, Secret]
+    redactor: Redactor
 
 
 class Engine(Protocol):

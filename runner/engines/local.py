@@ -11,4 +11,12 @@ class LocalEngine:
 
     def run(self, job: Job, on_cell: Callable[[CellEvent], None]) -> Outcome:
         """Execute the notebook with papermill."""
-        return execute(job.notebook, job.executed, job.parameters, timeout=job.timeout, on_cell=on_cell)
+        return execute(
+            job.notebook,
+            job.executed,
+            job.parameters,
+            secrets=job.secrets,
+            redactor=job.redactor,
+            timeout=job.timeout,
+            on_cell=on_cell,
+        )

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner import streams
+from runner.redaction import Redactor
 from runner.streams import Streams
 
 
 def folded(tmp_path: Path, *messages: tuple[str, str]) -> list[tuple[str, str]]:
     """Send messages of a cell, and give name and text of its outputs."""
     outputs: list = []
-    folding = Streams(lambda cell, name: tmp_path / f"cell-{cell}.{name}.log")
+    folding = Streams(lambda cell, name: tmp_path / f"cell-{cell}.{name}.log", Redactor({}))
     for name, text in messages:
         outputs.append(nbformat.v4.new_output("stream", name=name, text=text))
         holder = folding.fold(outputs, 3)
@@ -29,7 +30,7 @@ def test_messages_of_one_stream_become_one_output(tmp_path: Path) -> None:
 
 
 def test_another_output_between_them_parts_them(tmp_path: Path) -> None:
-    folding, outputs = Streams(lambda cell, name: tmp_path / "log"), []
+    folding, outputs = Streams(lambda cell, name: tmp_path / "log", Redactor({})), []
     for output in (
         nbformat.v4.new_output("stream", name="stdout", text="a"),
         nbformat.v4.new_output("display_data", data={"text/plain": "b"}),
