@@ -111,7 +111,9 @@ def execute(  # noqa: PLR0913  # what papermill takes, and the secrets
         document = parameterize_notebook(
             document, dict(parameters), kernel_name="python3", language="python", engine_name=ENGINE
         )
-        _name_secrets(document, secrets)
+        injected = next(cell for cell in document.cells if INJECTED_TAG in cell.metadata.get("tags", []))
+        injected["id"] = INJECTED_TAG  # papermill's is random: two runs of the same would differ
+        _name_secrets(document, injected, secrets)
     values = {name: secret.value for name, secret in secrets.items()}
     document.metadata.papermill.update(input_path=notebook.name, output_path=output.name)
     outcomes: list[Outcome] = []
@@ -427,11 +429,10 @@ class _Client(PapermillNotebookClient):
         return ", not for want of memory: the system counted no such kill"
 
 
-def _name_secrets(document: NotebookNode, secrets: Mapping[str, Secret]) -> None:
+def _name_secrets(document: NotebookNode, injected: NotebookNode, secrets: Mapping[str, Secret]) -> None:
     """Let the injected cell take the secrets from where the kernel holds them, and say where they come from."""
     lines = [f"from {SECRETS} import {name}  # {secret.reference}\n" for name, secret in secrets.items()]
-    cell = next(cell for cell in document.cells if INJECTED_TAG in cell.metadata.get("tags", []))
-    cell.source += "".join(lines)
+    injected.source += "".join(lines)
     document.metadata.papermill["parameters"].update({name: secret.reference for name, secret in secrets.items()})
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -11,9 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
-from runner import engines, fingerprint, gates, planning, record, references
+from runner import engines, fingerprint, gates, planning, record, references, resuming, yaml_file
 from runner.engines import Job
 from runner.errors import BadRequest, RunFailed, RunnerError
 from runner.phase import Events, Listener, add_inputs, injected, new_entry, run_job, tell_cells
@@ -56,11 +55,39 @@ def run(request: Request, watcher: Watcher) -> tuple[Path, Record]:
         return run_dir, lifecycle.record
 
 
+def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
+    """Go on with a run that failed, was stopped or interrupted, at the first phase that did not succeed.
+
+    The phases before it are kept if their output still has its digest and nothing that they depend on has changed; from
+    the first that is not kept, all run again.
+
+    Raises:
+        BadRequest: There is nothing to go on with, or something stands in the way; nothing has started.
+    """
+    with record.hold(run_dir), _terminable():
+        earlier = record.load(run_dir)
+        name = run_dir.name
+        if record.is_complete(earlier):
+            raise BadRequest(f"{name} succeeded; there is nothing to resume", next_step=f"trey show {name}")
+        if "request" not in earlier:
+            raise BadRequest(f"{name} was recorded by an older version and cannot go on", next_step="trey run")
+        prepared = resuming.prepare(run_dir, earlier)
+        secrets = references.resolve(prepared.params, prepared.asked)
+        lifecycle = _Run(prepared, secrets, run_dir, watcher, earlier)
+        lifecycle.run()
+        return run_dir, lifecycle.record
+
+
 class _Run:
-    """One run, from its first record to its report."""
+    """One run, from its first record, or where an earlier runner left it, to its report."""
 
     def __init__(
-        self, prepared: Prepared, secrets: Mapping[str, Mapping[str, Secret]], run_dir: Path, watcher: Watcher
+        self,
+        prepared: Prepared,
+        secrets: Mapping[str, Mapping[str, Secret]],
+        run_dir: Path,
+        watcher: Watcher,
+        earlier: Record | None = None,
     ):
         self.prepared = prepared
         self.secrets = secrets
@@ -70,15 +97,18 @@ class _Run:
         self.watcher = watcher
         self.events = Events(run_dir / "events.jsonl", self.redactor)
         self.started = time.monotonic()
-        self.record = _new_record(prepared, run_dir.name)
+        self.record = _new_record(prepared, run_dir.name, earlier)
         self.phases = self.record["phases"]
+        self.standing = [phase for phase in self.phases if self.phases[phase]["status"] in record.USABLE]
         self.halt = ""  # in a few words, what keeps the phases that are left from running
 
     def run(self) -> None:
         """Go through the phases, and finish the record whatever happens."""
+        for folder in (self.run_dir, self.run_dir / "notebooks", self.run_dir / "gates"):
+            record.remove_temporary(folder)
         _write_params(self.run_dir, self.prepared)
         self._save()
-        self.events.write("run-started", run=self.run_dir.name)
+        self.events.write("run-resumed" if self.record["resumed_at"] else "run-started", run=self.run_dir.name)
         try:
             self._go_through()
         except KeyboardInterrupt:
@@ -122,15 +152,20 @@ class _Run:
         return False
 
     def _phase(self, phase: str) -> None:
-        entry = self.phases[phase]
         choice, evidence = self._choice(phase)
-        entry["why"] = choice.why
-        if choice.inputs:
-            add_inputs(entry, choice.inputs)
+        if not choice.kept:
+            self._forget_from(phase)
         if evidence is not None:
             folder = self.run_dir / "gates"
             folder.mkdir(exist_ok=True)
             record.write_atomic(folder / f"{phase}.json", evidence)
+        if choice.kept:
+            self._keep(phase)
+            return
+        entry = self.phases[phase]
+        entry["why"] = choice.why
+        if choice.inputs:
+            add_inputs(entry, choice.inputs)
         if choice.reuse:
             self._take(phase, choice)
         else:
@@ -140,11 +175,35 @@ class _Run:
         """Decide whether the phase runs; give its gate file too, where it is guarded."""
         guarded = phase in self.pipeline.gates
         evidence = planning.gate_evidence(phase, self.record["gates"]) if guarded else None
+        stands = phase in self.standing
         if self.prepared.is_taken(phase):
+            if stands and (kept := self.prepared.keep(self.run_dir, phase, self.phases[phase], None)).kept:
+                return kept, evidence
             return self.prepared.taken_choice(phase), evidence
         outputs = {name: entry["output_sha256"] or "" for name, entry in self.phases.items()}
         digest = fingerprint.bytes_digest(evidence) if evidence is not None else None
-        return self.prepared.choose(phase, self.prepared.inputs(phase, outputs, digest)), evidence
+        inputs = self.prepared.inputs(phase, outputs, digest)
+        if stands:
+            return self.prepared.keep(self.run_dir, phase, self.phases[phase], inputs), evidence
+        return self.prepared.choose(phase, inputs), evidence
+
+    def _keep(self, phase: str) -> None:
+        """Leave a phase as it was before the run was resumed."""
+        executed = self.run_dir / "notebooks" / f"{phase}.ipynb"
+        if not executed.with_suffix(".html").is_file():
+            render(executed)
+        self.events.write("phase-kept", phase=phase)
+        self.watcher.phase_skipped(phase, "kept", "it succeeded before, and nothing that it stands for has changed")
+
+    def _forget_from(self, phase: str) -> None:
+        """Forget what an earlier runner of this run left of this phase and of all after it."""
+        if not self.record["resumed_at"]:
+            return
+        names = list(self.phases)
+        for name in names[names.index(phase) :]:
+            self.phases[name] = new_entry(self.pipeline, name, self.prepared.params[name])
+            _clear(self.run_dir, name)
+        self.standing = []
 
     def _take(self, phase: str, choice: Choice) -> None:
         """Bring the results of an earlier run over into this one."""
@@ -199,6 +258,7 @@ class _Run:
         return Job(phase, notebook.path, values, output, executed, timeout, self.secrets[phase], self.redactor)
 
     def _skip(self, phase: str, why: str) -> None:
+        self._forget_from(phase)
         self.phases[phase]["status"], self.phases[phase]["why"] = "skipped", why
         self.watcher.phase_skipped(phase, "skipped", why)
 
@@ -257,27 +317,64 @@ def _new_folder(prepared: Prepared) -> Path:
     try:
         run_dir.mkdir(parents=True)
     except FileExistsError:
+        name = run_dir.name
         if record.is_held(run_dir):
-            raise BadRequest(f"another runner is at work in {run_dir}", next_step=f"trey show {run_dir.name}") from None
-        raise BadRequest(
-            f"there is a run {run_dir.name} already", next_step=f"trey show {run_dir.name}, or choose another --run-id"
-        ) from None
-    (run_dir / "notebooks").mkdir()
+            raise BadRequest(f"another runner is at work in {run_dir}", next_step=f"trey show {name}") from None
+        if (run_dir / record.FILE).is_file():
+            step = f"trey show {name}, trey resume {name}, or choose another --run-id"
+            raise BadRequest(f"there is a run {name} already", next_step=step) from None
+        if not _never_began(run_dir):
+            raise BadRequest(f"{run_dir} exists and is no run", next_step="choose another --run-id") from None
+    (run_dir / "notebooks").mkdir(exist_ok=True)
     return run_dir
 
 
-def _new_record(prepared: Prepared, run_id: str) -> Record:
-    pipeline = prepared.pipeline
+def _never_began(run_dir: Path) -> bool:
+    """Tell whether a runner was killed here before it wrote its first record: nothing else lies in the folder."""
+    if not run_dir.is_dir():
+        return False
+    record.remove_temporary(run_dir)
+    notebooks = run_dir / "notebooks"
+    left = {path.name for path in run_dir.iterdir()} - {record.LOCK, record.PARAMS}
+    return not left or (left == {notebooks.name} and notebooks.is_dir() and not any(notebooks.iterdir()))
+
+
+def _clear(run_dir: Path, phase: str) -> None:
+    """Delete what a phase left in the run folder: its output, its notebook with page and logs, its gate file."""
+    shutil.rmtree(run_dir / phase, ignore_errors=True)
+    notebooks = run_dir / "notebooks"
+    for path in (*notebooks.glob(f"{phase}.*"), run_dir / "gates" / f"{phase}.json"):
+        path.unlink(missing_ok=True)
+
+
+def _new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Record:
+    """Make the record of a run that starts; one that is resumed keeps its beginning and its first phases."""
+    pipeline, now, request = prepared.pipeline, record.now(), prepared.request
+    entries = {phase: new_entry(pipeline, phase, prepared.params[phase]) for phase in pipeline.order}
+    for phase in pipeline.order if earlier else ():
+        entry = earlier["phases"].get(phase) if earlier else None
+        if entry is None or entry["status"] not in record.USABLE:
+            break
+        entries[phase] = entry
     return {
         "schema": record.SCHEMA,
         "run_id": run_id,
         "status": "running",
         "engine": prepared.request.engine,
-        "created_at": record.now(),
+        "created_at": earlier["created_at"] if earlier else now,
         "finished_at": None,
         "seconds": None,
-        "command": prepared.request.command,
-        "runner": {"pid": os.getpid(), "started_at": record.now()},
+        "resumed_at": [*earlier["resumed_at"], now] if earlier else [],
+        "command": request.command,
+        "request": {
+            "pipeline": str(request.pipeline),
+            "first": request.first,
+            "last": request.last,
+            "taken_from": prepared.taken[1]["run_id"] if prepared.taken else None,
+            "fresh": request.fresh,
+            "timeout": request.timeout,
+        },
+        "runner": {"pid": os.getpid(), "started_at": now},
         "source": _source(pipeline.root, prepared.lock),
         "params_sha256": fingerprint.digest_of(prepared.params),
         "pipeline": {
@@ -285,7 +382,7 @@ def _new_record(prepared: Prepared, run_id: str) -> Record:
             "edges": {phase: list(pipeline.edges[phase]) for phase in pipeline.order},
             "scraps": {phase: dict(words) for phase, words in pipeline.scraps.items()},
         },
-        "phases": {phase: new_entry(pipeline, phase, prepared.params[phase]) for phase in pipeline.order},
+        "phases": entries,
         "gates": [],
         "decision": None,
     }
@@ -310,8 +407,8 @@ def _git(root: Path, *words: str) -> str | None:
 
 
 def _write_params(run_dir: Path, prepared: Prepared) -> None:
-    text = yaml.safe_dump(prepared.params, sort_keys=False, allow_unicode=True)
-    record.write_atomic(run_dir / "params.yaml", text.encode())
+    text = yaml_file.dump(prepared.params)
+    record.write_atomic(run_dir / record.PARAMS, text.encode("utf-8", "surrogatepass"))
 
 
 def render(executed: Path, *, report: bool = True) -> None:

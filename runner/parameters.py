@@ -49,6 +49,29 @@ def resolve(
     """
     faults: list[str] = []
     layers = [*_file_layers(pipeline, files, cwd, faults), *_set_layers(sets, cwd, faults)]
+    return _resolved(pipeline, layers, phases, faults)
+
+
+def resolve_again(
+    pipeline: Pipeline, origin: str, values: Mapping[str, Mapping[str, Any]], phases: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Give the values that an earlier run had; a parameter that was declared since then has its default.
+
+    Args:
+        pipeline: Whose notebooks declare the parameters now.
+        origin: What faults name as the place of the values.
+        values: Those of the earlier run, by phase; their paths are absolute.
+        phases: Those that are to run.
+
+    Raises:
+        BadRequest: A notebook no longer declares one, or not with this type; every fault is listed.
+    """
+    return _resolved(pipeline, [Layer(origin, pipeline.root, values)], phases, [])
+
+
+def _resolved(
+    pipeline: Pipeline, layers: Sequence[Layer], phases: Collection[str], faults: list[str]
+) -> dict[str, dict[str, Any]]:
     for layer in layers:
         faults.extend(_unknown(pipeline, layer))
     resolved = {}
@@ -213,6 +236,7 @@ def _missing(phase: str, values: Mapping[str, Any]) -> Iterator[str]:
         if value is REQUIRED:
             yield f"{phase}.{name} has no value and no default; give --set {phase}.{name}=VALUE"
     source = values.get("source")
-    named = isinstance(source, str) and source and not is_address(source) and not references.is_reference(source)
-    if named and not Path(source).exists():
+    if not isinstance(source, str) or not source or is_address(source) or references.is_reference(source):
+        return
+    if not Path(source).exists():
         yield f"{phase}.source is {source}, which does not exist; give --set {phase}.source=PATH"

@@ -47,11 +47,12 @@ class Reuse:
 
 @dataclass(frozen=True)
 class Choice:
-    """Whether a phase runs. With `reuse` it does not."""
+    """Whether a phase runs. With `reuse` it does not, nor if it is `kept` from before this very run was resumed."""
 
     why: str
     inputs: Inputs | None = None
     reuse: Reuse | None = None
+    kept: bool = False
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Prepared:
     runs: Path
     taken: tuple[Path, Record] | None
     lock: str | None
+    resumed: Path | None = None  # the folder of this run, if it began before
     _seen: list[tuple[Path, Record]] = field(default_factory=list)
     _unread: Iterator[tuple[Path, Record]] | None = None
 
@@ -119,6 +121,20 @@ class Prepared:
             rejected = rejected or fault
         return Choice(rejected or self._difference(phase, inputs), inputs)
 
+    def keep(self, run_dir: Path, phase: str, entry: PhaseEntry, inputs: Inputs | None) -> Choice:
+        """Decide whether a phase that succeeded before its run was resumed still stands; otherwise say why not.
+
+        Args:
+            run_dir: The run's folder.
+            phase: The phase's name.
+            entry: What the record says of it.
+            inputs: What it depends on now; None if `--from` took it from another run.
+        """
+        fault = self._fault(run_dir, phase, entry)
+        if fault is None and inputs and entry["key"] != inputs.key:
+            fault = self._changes(phase, entry, inputs)
+        return Choice(fault or entry["why"], inputs, kept=fault is None)
+
     def taken_choice(self, phase: str) -> Choice:
         """Give a phase before `--from`, as the newest run that has all of them left it."""
         if self.taken is None:
@@ -132,9 +148,10 @@ class Prepared:
         yield from self._seen
         if self._unread is None:
             self._unread = record.history(self.runs)
-        for found in self._unread:
-            self._seen.append(found)
-            yield found
+        for run_dir, found in self._unread:
+            if run_dir != self.resumed:
+                self._seen.append((run_dir, found))
+                yield run_dir, found
 
     def _earlier(self, phase: str) -> Iterator[tuple[Path, PhaseEntry]]:
         """Give the earlier entries of a phase that succeeded, newest first."""
@@ -154,12 +171,15 @@ class Prepared:
 
     def _difference(self, phase: str, inputs: Inputs) -> str:
         for _, entry in self._earlier(phase):
-            reasons = fingerprint.differences(phase, self.pipeline.edges[phase], inputs_of(entry), inputs)
-            return "; ".join(reasons) or "the way its key is made changed"
+            return self._changes(phase, entry, inputs)
         for _, found in self._history():
             if phase in found["phases"] and found["phases"][phase]["status"] == "failed":
                 return f"it failed in {found['run_id']} and has not succeeded before"
         return "first run"
+
+    def _changes(self, phase: str, entry: PhaseEntry, inputs: Inputs) -> str:
+        reasons = fingerprint.differences(phase, self.pipeline.edges[phase], inputs_of(entry), inputs)
+        return "; ".join(reasons) or "the way its key is made changed"
 
 
 def prepare(request: Request) -> Prepared:
@@ -169,7 +189,7 @@ def prepare(request: Request) -> Prepared:
         BadRequest: Something is wrong with the pipeline, a parameter or an option.
     """
     pipeline = load_pipeline(request.pipeline)
-    _check_options(request, pipeline)
+    check_options(request, pipeline)
     runs = (request.cwd / request.runs).resolve() if request.runs else pipeline.runs
     lock = fingerprint.file_digest(pipeline.lock) if pipeline.lock else None
     prepared = Prepared(request, pipeline, {}, runs, None, lock)
@@ -280,7 +300,12 @@ def _planned_gates(prepared: Prepared, phase: str, known: Mapping[str, PhaseEntr
     ]
 
 
-def _check_options(request: Request, pipeline: Pipeline) -> None:
+def check_options(request: Request, pipeline: Pipeline) -> None:
+    """Check what was asked for against the pipeline.
+
+    Raises:
+        BadRequest: An option names what does not exist; every fault is listed.
+    """
     faults = []
     for option, phase in (("--from", request.first), ("--to", request.last)):
         if phase is not None and phase not in pipeline.order:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 QUIET = 10.0  # seconds between two lines about cells
-SIGNS = {"succeeded": "✓", "cached": "✓", "failed": "✗", "skipped": "·", "running": "▸"}
+SIGNS = {"succeeded": "✓", "cached": "✓", "kept": "✓", "failed": "✗", "skipped": "·", "running": "▸"}
 GATE_SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not-applicable": "·"}
 STYLES = {"✓": "green", "✗": "bold red", "?": "bold yellow", "·": "dim", "▸": "cyan"}
 

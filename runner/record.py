@@ -20,7 +20,9 @@ from runner.errors import BadRecord, NoSuchRun, RunBusy
 SCHEMA = 1
 FILE = "run.json"
 REPORT = "report.html"
+PARAMS = "params.yaml"
 LOCK = ".lock"
+_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")
 _HEAD = 2048  # bytes of a record in which its time of creation stands
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -138,6 +140,17 @@ class PipelineEntry(TypedDict):
     scraps: dict[str, dict[str, str]]
 
 
+class RequestEntry(TypedDict):
+    """What was asked for, as far as `trey resume` needs it besides the parameters, which stand with the phases."""
+
+    pipeline: str
+    first: str | None
+    last: str | None
+    taken_from: str | None
+    fresh: bool
+    timeout: float | None
+
+
 class Record(TypedDict):
     """The whole of run.json. Times are UTC, ISO 8601; durations are seconds."""
 
@@ -148,7 +161,9 @@ class Record(TypedDict):
     created_at: str
     finished_at: str | None
     seconds: float | None
+    resumed_at: list[str]
     command: str
+    request: RequestEntry
     runner: dict[str, Any]
     source: Source
     params_sha256: str
@@ -189,6 +204,13 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
         raise
 
 
+def remove_temporary(folder: Path) -> None:
+    """Delete what a process that was killed in the middle of `write_atomic` left in a folder."""
+    for path in folder.glob(".*"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def save(run_dir: Path, record: Record) -> None:
     """Write a run's record, atomically."""
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
@@ -213,6 +235,11 @@ def load(run_dir: Path) -> Record:
         found = record.get("schema") if isinstance(record, dict) else type(record).__name__
         raise BadRecord(f"{path} has schema {found!r}; this version reads {SCHEMA}", next_step="trey runs")
     return _abandoned(record) if record["status"] == "running" and not is_held(run_dir) else record
+
+
+def is_complete(record: Record) -> bool:
+    """Tell whether a run went to its end, report included, and left nothing that could go on."""
+    return record["status"] == "succeeded" and record["finished_at"] is not None
 
 
 def list_runs(runs_dir: Path) -> list[Path]:

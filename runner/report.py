@@ -45,8 +45,8 @@ NEXT = {
     "bad-input": "mend what the message names, and run again: what succeeded is reused",
     "kernel-died": "the kernel was killed, most often for want of memory: run on less data or a larger machine",
     "timeout": "give it more time (--timeout, timeouts in pipeline.yaml, or the tag of the cell), or less to do",
-    "interrupted": "run again: what succeeded is reused",
-    "disk-full": "free some disk space and run again",
+    "interrupted": "trey resume goes on at this phase",
+    "disk-full": "free some disk space; then trey resume goes on at this phase",
     "leaked-secret": "let the notebook write what the secret opens, not the secret, and run again",
     "internal": "read events.jsonl beside this page, and report the fault",
 }

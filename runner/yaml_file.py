@@ -1,6 +1,7 @@
 """YAML as params files need it: a key given twice is a fault, 1e-4 is a number, and a date stays the text it was."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     return result
 
 
+class _Dumper(yaml.SafeDumper):
+    yaml_implicit_resolvers = (
+        _Loader.yaml_implicit_resolvers
+    )  # so that it quotes what the loader would take for another type
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write everything out."""
+        return True
+
+
 for _tag, _pattern in _NUMBERS.items():
     _Loader.add_implicit_resolver(_tag, _pattern, list("-+0123456789."))
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
@@ -52,6 +63,11 @@ def parse(text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise ValueError(f"{where}{getattr(error, 'problem', None) or error}") from None
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """Write a mapping of plain values such that `parse` gives it back."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def read_mapping(path: Path) -> dict[Any, Any]:

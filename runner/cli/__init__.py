@@ -10,6 +10,7 @@ from runner.errors import RunnerError
 # Name of the command -> its module under runner.cli, and the line that `trey --help` shows.
 COMMANDS = {
     "run": ("lifecycle", "Execute the lifecycle; what is unchanged is skipped."),
+    "resume": ("lifecycle", "Go on with a run at the first phase that did not succeed."),
     "plan": ("lifecycle", "Show phases, edges, gates, and what would run and why."),
     "params": ("params", "List the parameters of a notebook: name, type, default, allowed values, help."),
     "phase": ("lifecycle", "Execute one phase with given folders."),

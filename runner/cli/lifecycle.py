@@ -1,4 +1,4 @@
-"""The commands that run phases: run, plan, phase."""
+"""The commands that run phases: run, resume, plan, phase."""
 
 import json
 import shlex
@@ -34,15 +34,42 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
       trey run --params params/ci.yaml --set train.epochs=8
       trey run --from evaluate --set evaluate.threshold=0.6
     """
-    from runner import lifecycle, record
+    from runner import lifecycle
     from runner.progress import Progress
 
     request = _request(asked)
     with Progress.choose(sys.stderr) as progress:
         run_dir, found = lifecycle.run(request, progress)
-    name = str(_near(run_dir)) if asked["runs"] else found["run_id"]
-    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(run_dir, found, name))
-    ctx.exit(record.exit_code(found, fail_on_stop=fail_on_stop))
+    _finish(ctx, run_dir, found, elsewhere=bool(asked["runs"]), as_json=as_json, fail_on_stop=fail_on_stop)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--fail-on-stop", is_flag=True, help="End with 3 where a gate stops the run.")
+@options.RUNS
+@options.PIPELINE
+@options.JSON
+@click.pass_context
+def resume(  # noqa: PLR0913, PLR0917  # one for each option
+    ctx: click.Context, /, name: str, fail_on_stop: bool, runs: Path | None, pipeline: Path | None, as_json: bool
+) -> None:
+    """Go on with a run at the first phase that did not succeed.
+
+    RUN is a run's id, the beginning of one, or last. It has the parameters it began with. What succeeded is kept, once
+    its output, code and inputs are found unchanged; gates are judged again. Ends with the same codes as run.
+
+    \b
+    Examples:
+      trey resume last
+      trey resume 20261123-101500
+    """
+    from runner import lifecycle, record
+    from runner.progress import Progress
+
+    run_dir = record.find(options.runs_folder(pipeline, runs), name)
+    with Progress.choose(sys.stderr) as progress:
+        run_dir, found = lifecycle.resume(run_dir, progress)
+    _finish(ctx, run_dir, found, elsewhere=bool(runs), as_json=as_json, fail_on_stop=fail_on_stop)
 
 
 @click.command()
@@ -94,6 +121,17 @@ def phase(ctx: click.Context, /, name: str, as_json: bool, fail_on_stop: bool, *
     ctx.exit(single.exit_code(found, fail_on_stop=fail_on_stop))
 
 
+def _finish(  # noqa: PLR0913
+    ctx: click.Context, run_dir: Path, found: "Record", *, elsewhere: bool, as_json: bool, fail_on_stop: bool
+) -> None:
+    """Say what a run came to, and end with its code."""
+    from runner import record
+
+    name = str(_near(run_dir)) if elsewhere else found["run_id"]
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(run_dir, found, name))
+    ctx.exit(record.exit_code(found, fail_on_stop=fail_on_stop))
+
+
 def _request(asked: dict[str, Any]) -> "Request":
     from runner.pipeline import locate
     from runner.planning import Request
@@ -113,7 +151,7 @@ def _summary(run_dir: Path, found: "Record", name: str) -> str:
 def _next_step(found: "Record", name: str) -> str:
     if found["status"] == "succeeded":
         return "trey models" if found["decision"] and found["decision"]["verdict"] == "release" else "trey run"
-    return f"trey show {name}"
+    return f"trey resume {name}" if found["status"] == "interrupted" else f"trey show {name}"
 
 
 def _near(path: Path) -> str:

@@ -1,0 +1,248 @@
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import lifecycle, record
+from runner.errors import BadRequest, RunBusy
+
+from .conftest import Project, Watcher
+from .test_lifecycle import statuses
+
+HERE = Path(__file__).parent
+TIMES = {"created_at", "finished_at", "started_at", "resumed_at", "seconds", "pid"}  # of the record
+TIMES |= {"start_time", "end_time", "duration", "execution"}  # of notebooks
+POINTS = 8  # at which the runner is killed; TREY_KILLS=all takes every one
+
+
+def resumed(project: Project, name: str = "one") -> record.Record:
+    project.watcher = Watcher(lambda *_: None)
+    project.run_dir, found = lifecycle.resume(project.root / "runs" / name, project.watcher)  # type: ignore[arg-type]
+    return found
+
+
+def kept(project: Project) -> list[str]:
+    return [word[1] for word in project.watcher.told if word[0] == "phase_skipped" and word[2] == "kept"]
+
+
+@pytest.fixture
+def failing(chain: Project) -> Project:
+    """Give a project whose second phase fails while there is a file named `broken`."""
+    chain.notebook(
+        "use",
+        "from pathlib import Path\nassert not Path('broken').exists()",
+        "Path(output_dir, 'twice.txt').write_text(str(2 * float(Path(make_dir, 'number.txt').read_text())))",
+        parameters='make_dir: str = "../out/make"\noutput_dir: str = "../out/use"',
+    )
+    chain.write("notebooks/broken", "")
+    chain.run(run_id="one", sets=("make.number=3",))
+    (chain.root / "notebooks" / "broken").unlink()
+    return chain
+
+
+def test_a_failed_run_goes_on_where_it_failed(failing: Project) -> None:
+    before = record.load(failing.run_dir)
+    assert statuses(before) == {"make": "succeeded", "use": "failed"}
+    found = resumed(failing)
+    assert (found["status"], found["decision"]) == (
+        "succeeded",
+        {"verdict": "release", "reason": "1 of 1 gates passed"},
+    )
+    assert kept(failing) == ["make"]
+    assert found["phases"]["make"] == before["phases"]["make"]
+    assert found["phases"]["use"]["why"] == "first run"
+    assert (failing.run_dir / "use" / "twice.txt").read_text() == "6.0"
+    assert (found["run_id"], found["created_at"], len(found["resumed_at"])) == ("one", before["created_at"], 1)
+    assert found["params_sha256"] == before["params_sha256"]
+    events = [json.loads(line)["event"] for line in (failing.run_dir / "events.jsonl").read_text().splitlines()]
+    assert [event for event in events if event.startswith("run-")] == [
+        "run-started",
+        "run-ended",
+        "run-resumed",
+        "run-ended",
+    ]
+    with pytest.raises(BadRequest, match="one succeeded; there is nothing to resume"):
+        resumed(failing)
+
+
+def test_what_was_touched_or_changed_is_not_kept(failing: Project) -> None:
+    (failing.run_dir / "make" / "number.txt").write_text("4")
+    found = resumed(failing)
+    assert (kept(failing), found["phases"]["make"]["why"]) == ([], "the output in one no longer matches its digest")
+    assert (failing.run_dir / "use" / "twice.txt").read_text() == "6.0"
+
+
+def test_a_changed_helper_makes_its_phase_run_again(failing: Project) -> None:
+    failing.write("notebooks/helper.py", "def scale(number):\n    return 10 * number\n")
+    found = resumed(failing)
+    assert (kept(failing), found["phases"]["make"]["why"]) == ([], "notebooks/helper.py changed")
+    assert (failing.run_dir / "use" / "twice.txt").read_text() == "60.0"
+
+
+def test_a_run_that_a_gate_stopped_is_judged_again(chain: Project) -> None:
+    assert chain.run(run_id="one", sets=("make.number=0",))["status"] == "stopped"
+    assert resumed(chain)["status"] == "stopped"
+    assert kept(chain) == ["make"]
+    pipeline = chain.root / "params" / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text().replace("min: 1", "min: 0"))
+    found = resumed(chain)
+    assert (found["status"], statuses(found), len(found["gates"])) == (
+        "succeeded", {"make": "succeeded", "use": "succeeded"}, 1
+    )  # fmt: skip
+
+
+def test_parameters_are_those_it_began_with(failing: Project) -> None:
+    failing.write("params/default.yaml", "make: {number: 9}\n")
+    assert resumed(failing)["phases"]["make"]["params"]["number"] == 3
+
+
+def test_parameters_that_were_edited_are_refused(failing: Project) -> None:
+    (failing.run_dir / "params.yaml").write_text("make: {number: 5, source: ''}\nuse: {}\n")
+    with pytest.raises(BadRequest, match=r"params.yaml is not as one began\nnext: trey run --params .*params.yaml"):
+        resumed(failing)
+    assert statuses(record.load(failing.run_dir)) == {"make": "succeeded", "use": "failed"}
+
+
+def test_a_parameter_that_is_gone_is_told(failing: Project) -> None:
+    failing.notebook("make", "1", parameters='count: int = 1\noutput_dir: str = ""')
+    with pytest.raises(BadRequest, match=r"one/params.yaml: make does not declare number"):
+        resumed(failing)
+
+
+def test_options_are_those_it_began_with(chain: Project) -> None:
+    chain.run(run_id="earlier", last="make", sets=("make.number=4",))
+    chain.run(run_id="newer", last="make", sets=("make.number=5",))
+    chain.notebook("use", "raise ValueError", parameters='make_dir: str = ""\noutput_dir: str = ""')
+    chain.run(run_id="one", first="use")
+    chain.run(run_id="newest", last="make", sets=("make.number=6",))
+    (chain.root / "runs" / "one" / "make" / "number.txt").unlink()
+    found = resumed(chain)
+    assert found["phases"]["make"]["why"] == "taken from newer (--from use)"
+    assert (chain.run_dir / "make" / "number.txt").read_text() == "5"
+    assert resumed(chain)["request"] == found["request"]
+    assert kept(chain) == ["make"]
+
+
+def test_a_run_at_work_is_left_alone(chain: Project) -> None:
+    chain.run(run_id="one", last="make")
+    with record.hold(chain.run_dir), pytest.raises(RunBusy, match="another runner is at work in"):
+        resumed(chain)
+
+
+def test_a_folder_that_never_became_a_run_may_be_used(chain: Project) -> None:
+    folder = chain.root / "runs" / "one"
+    (folder / "notebooks").mkdir(parents=True)
+    (folder / ".lock").touch()
+    (folder / ".run.json.123.0a1b2c3d").touch()
+    assert chain.run(run_id="one", last="make")["status"] == "succeeded"
+    (chain.root / "runs" / "mine").mkdir()
+    (chain.root / "runs" / "mine" / "thesis.txt").touch()
+    with pytest.raises(BadRequest, match="mine exists and is no run"):
+        chain.run(run_id="mine")
+
+
+def call(project: Project, runs: str, nth: int, *arguments: str) -> subprocess.Popen:
+    place = project.root / runs / "runs"
+    command = [sys.executable, HERE / "kill_runner.py", str(nth), place, *arguments, "--runs", place]
+    environment = os.environ | {"PYTHONPATH": str(HERE.parents[1])}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=project.root, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def brought_to_its_end(project: Project, runs: str) -> None:
+    """Type what a person would: resume, or run again where nothing was begun."""
+    begun = (project.root / runs / "runs" / "one" / "run.json").is_file()
+    again = call(project, runs, -1, *(("resume", "one") if begun else ("run", "--run-id", "one")))
+    said = again.communicate(timeout=120)
+    done = begun and again.returncode == 2 and "there is nothing to resume" in said[1]
+    assert done or again.returncode == 0, said
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Give what lies in a run folder, but for times and what says by itself how often it was begun."""
+    found: dict[str, Any] = {}
+    for path in sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.name not in {".lock", "events.jsonl"}
+    ):
+        text = path.read_text(encoding="utf-8").replace(str(folder.parent), "RUNS")
+        name = path.relative_to(folder).as_posix()
+        if path.suffix in {".json", ".ipynb"}:
+            found[name] = timeless(json.loads(text))
+        else:  # a page: seconds and dates aside
+            found[name] = re.sub(
+                r"\d+(\.\d+)?( s\b|</td>)|\d\d\d\d-\d\d-\d\d \d\d:\d\d|<code>trey.*?</code>", "TIME", text
+            )
+    return found
+
+
+def timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: timeless(item) for key, item in value.items() if key not in TIMES | {"command"}}
+    return [timeless(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture
+def undisturbed(chain: Project) -> tuple[int, dict[str, Any]]:
+    """Run once without a kill; give the number of changes to the run folder, and what lies there."""
+    done = call(chain, "whole", 0, "run", "--run-id", "one")
+    assert done.communicate(timeout=120)
+    assert done.returncode == 0
+    return int((chain.root / "whole" / "changes").read_text()), contents(chain.root / "whole" / "runs" / "one")
+
+
+def test_killed_before_any_change_and_resumed_it_leaves_what_an_undisturbed_run_leaves(
+    chain: Project, undisturbed: tuple[int, dict[str, Any]]
+) -> None:
+    count, whole = undisturbed
+    assert count > 40
+    every = os.environ.get("TREY_KILLS") == "all"
+    points: Sequence[int] = range(1, count + 1)
+    if not every:
+        points = sorted(random.Random().sample(points, POINTS))  # noqa: S311
+    for nth in points:
+        killed = call(chain, f"at-{nth}", nth, "run", "--run-id", "one")
+        killed.communicate(timeout=120)
+        assert killed.returncode == -signal.SIGKILL
+        brought_to_its_end(chain, f"at-{nth}")
+        assert contents(chain.root / f"at-{nth}" / "runs" / "one") == whole, f"killed before change {nth}"
+
+
+def test_killed_twice_it_still_comes_to_its_end(chain: Project, undisturbed: tuple[int, dict[str, Any]]) -> None:
+    count, whole = undisturbed
+    for first, second in ((count // 2, 5), (count - 8, 3)):
+        for nth, words in ((first, ("run", "--run-id", "one")), (second, ("resume", "one"))):
+            killed = call(chain, f"twice-{first}", nth, *words)
+            said = killed.communicate(timeout=120)
+            assert killed.returncode == -signal.SIGKILL, said
+        brought_to_its_end(chain, f"twice-{first}")
+        assert contents(chain.root / f"twice-{first}" / "runs" / "one") == whole
+
+
+def test_a_killed_runner_takes_its_kernel_with_it(chain: Project) -> None:
+    chain.notebook(
+        "make",
+        "import os, time\nfrom pathlib import Path\nPath(output_dir, 'pid').write_text(str(os.getpid()))",
+        "time.sleep(60)",
+        parameters='number: int = 2\noutput_dir: str = ""',
+    )
+    killed = call(chain, "at", -1, "run", "--run-id", "one")
+    pid = chain.root / "at" / "runs" / "one" / "make" / "pid"
+    deadline = time.monotonic() + 30
+    while not (pid.is_file() and pid.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    killed.kill()
+    killed.communicate()
+    deadline = time.monotonic() + 2
+    while Path("/proc", pid.read_text()).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not Path("/proc", pid.read_text()).exists()
+    assert record.load(pid.parents[1])["status"] == "interrupted"
