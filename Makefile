@@ -29,7 +29,7 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/nbstripout --verify --keep-id --keep-count notebooks/*.ipynb
+	$(BIN)/nbstripout --verify --keep-id --keep-count notebooks/*.ipynb examples/notebooks/*.ipynb
 	@$(MAKE) --no-print-directory secrets
 
 secrets: .venv/ready
