@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from runner import engines, fingerprint, gates, planning, record, references, resuming, yaml_file
 from runner.engines import Job
 from runner.errors import BadRequest, RunFailed, RunnerError
-from runner.phase import Events, Listener, add_inputs, injected, new_entry, run_job, tell_cells
+from runner.phase import Events, Listener, add_inputs, injected, new_entry, run_job
 from runner.planning import GATES_PATH, Choice, Prepared, Request
 from runner.record import GateEntry, Record, Source
 from runner.references import Secret
@@ -67,7 +67,7 @@ def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
     with record.hold(run_dir), _terminable():
         earlier = record.load(run_dir)
         name = run_dir.name
-        if record.is_complete(earlier):
+        if record.is_complete(run_dir, earlier):
             raise BadRequest(f"{name} succeeded; there is nothing to resume", next_step=f"trey show {name}")
         if "request" not in earlier:
             raise BadRequest(f"{name} was recorded by an older version and cannot go on", next_step="trey run")
@@ -232,8 +232,7 @@ class _Run:
         self.events.write("phase-started", phase=phase, why=choice.why)
         self.watcher.phase_started(phase, choice.why)
         engine = engines.choose(request.engine)
-        on_cell = tell_cells(phase, self.events, self.watcher)
-        run_job(engine, job, entry, self.pipeline.scraps.get(phase, {}), on_cell)
+        run_job(engine, job, entry, self.pipeline.scraps.get(phase, {}), self.events, self.watcher)
         self._save()
         self.events.write("phase-ended", phase=phase, status=entry["status"], cause=entry["cause"])
         self.watcher.phase_ended(phase, entry["status"], entry["seconds"] or 0.0, entry["message"])
@@ -254,8 +253,17 @@ class _Run:
         notebook = self.pipeline.notebooks[phase]
         values = injected(notebook, self.prepared.params[phase], folders, reserved)
         executed = self.run_dir / "notebooks" / f"{phase}.ipynb"
-        timeout = self.prepared.request.timeout or self.pipeline.timeouts.get(phase)
-        return Job(phase, notebook.path, values, output, executed, timeout, self.secrets[phase], self.redactor)
+        return Job(
+            phase=phase,
+            notebook=notebook.path,
+            parameters=values,
+            output_dir=output,
+            executed=executed,
+            timeout=self.prepared.request.timeout or self.pipeline.timeouts.get(phase),
+            retries=self.pipeline.retries.get(phase, 0),
+            secrets=self.secrets[phase],
+            redactor=self.redactor,
+        )
 
     def _skip(self, phase: str, why: str) -> None:
         self._forget_from(phase)
@@ -306,6 +314,8 @@ def _success(found: Record, prepared: Prepared) -> tuple[str, str]:
         return "incomplete", f"it ended after {prepared.request.last}, as asked (--to {prepared.request.last})"
     judged = [gate for gate in found["gates"] if gate["verdict"] != "not-applicable"]
     aside = len(found["gates"]) - len(judged)
+    if not prepared.pipeline.gates:
+        return "succeeded", f"all {len(found['phases'])} phases succeeded; the pipeline has no gates"
     if not judged:
         return "incomplete", f"all {len(found['phases'])} phases succeeded, but no gate judged them"
     reason = f"{len(judged)} of {len(judged)} gates passed"

@@ -143,10 +143,16 @@ def _file_layers(pipeline: Pipeline, files: Sequence[Path], cwd: Path, faults: l
             if isinstance(group, dict):
                 groups[str(name)] = {str(key): value for key, value in group.items()}
             else:
-                faults.append(
-                    f"{path.name}: {name} is {annotations.describe(group)}; it must be a mapping of parameters"
-                )
+                faults.append(f"{path.name}: {name} is {annotations.describe(group)}; {_nested(pipeline, name, group)}")
         yield Layer(path.name, path.resolve().parent, groups)
+
+
+def _nested(pipeline: Pipeline, name: Any, value: Any) -> str:
+    """Say how an entry of a params file is written that is no mapping: papermill's files have no phases."""
+    for phase in pipeline.every:
+        if name in pipeline.notebooks[phase].parameters:
+            return f"parameters stand below their phase: `{phase}: {{{name}: {yaml_file.one_line(value)}}}`"
+    return "it must be a mapping of parameters"
 
 
 def _set_layers(sets: Sequence[str], cwd: Path, faults: list[str]) -> Iterator[Layer]:

@@ -1,6 +1,7 @@
 """Runs one phase with an engine and writes down what came of it."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,13 +12,14 @@ from runner.engines import Engine, Job
 from runner.fingerprint import Inputs
 from runner.notebook import Notebook
 from runner.pipeline import Pipeline
-from runner.record import ExternalState, PhaseEntry
+from runner.record import AttemptEntry, ExternalState, PhaseEntry
 from runner.redaction import Redactor
 
 if TYPE_CHECKING:
     from runner.execute import CellEvent
 
 EXTERNAL = "external.json"
+FIRST_PAUSE = 2.0  # seconds before a dead kernel is followed by another
 
 
 class Listener(Protocol):
@@ -118,24 +120,41 @@ def tell_cells(phase: str, events: Events, listener: Listener) -> Callable[["Cel
     return on_cell
 
 
-def run_job(
+def run_job(  # noqa: PLR0913, PLR0917  # what runs, what it means, who is told
     engine: Engine,
     job: Job,
     entry: PhaseEntry,
     descriptions: Mapping[str, str],
-    on_cell: Callable[["CellEvent"], None],
+    events: Events,
+    listener: Listener,
 ) -> None:
     """Run a phase and complete its entry: status, cause, scraps, displays, digest of the output.
+
+    A phase whose kernel died starts again as often as it may, after a pause that doubles; any other failure is final.
 
     Args:
         engine: Who runs it.
         job: What is to run.
         entry: The phase's entry in the record.
         descriptions: What its scraps mean.
-        on_cell: Is told when a cell starts and ends.
+        events: Where what happens is written.
+        listener: Is told of it.
     """
+    on_cell = tell_cells(job.phase, events, listener)
     started = time.monotonic()
     outcome = engine.run(job, on_cell)
+    for attempt in range(1, job.retries + 1):
+        if outcome.cause != "kernel-died":
+            break
+        failed: AttemptEntry = {"message": outcome.message or "", "seconds": round(time.monotonic() - started, 3)}
+        entry["attempts"] = [*entry.get("attempts", []), failed]
+        pause = FIRST_PAUSE * 2 ** (attempt - 1)
+        events.write("phase-retried", phase=job.phase, attempt=attempt, pause=pause, **failed)
+        listener.note(f"{job.phase}: attempt {attempt} of {job.retries + 1}: {outcome.message}; again in {pause:g} s")
+        _start_over(job, attempt)
+        time.sleep(pause)
+        started = time.monotonic()
+        outcome = engine.run(job, on_cell)
     entry["seconds"] = round(time.monotonic() - started, 3)
     entry["cause"], entry["message"], entry["error"] = outcome.cause, outcome.message, outcome.error
     entry["scraps"], entry["displays"] = scraps.read(job.executed, descriptions)
@@ -148,6 +167,15 @@ def run_job(
     if entry["cause"] is None:
         entry["output_sha256"] = fingerprint.folder_digest(job.output_dir)
     entry["status"] = "failed" if entry["cause"] else "succeeded"
+
+
+def _start_over(job: Job, attempt: int) -> None:
+    """Empty the output, and put the notebook of a failed attempt aside."""
+    for path in job.output_dir.iterdir():
+        if path.name != fingerprint.RESERVED_FOLDER:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    if job.executed.is_file():
+        job.executed.replace(job.executed.with_name(f"{job.executed.stem}.attempt-{attempt}.ipynb"))
 
 
 def _remove_secrets(job: Job, entry: PhaseEntry) -> None:

@@ -18,7 +18,20 @@ from runner.notebook import Notebook
 
 RESERVED = ("output_dir", "gates_path", "run_id")
 SHARED = "all"
-_KEYS = ("notebooks", "runs", "lock", "phases", "standalone", "gates", "uses", "external", "scraps", "timeouts")
+_KEYS = (
+    "notebooks",
+    "runs",
+    "lock",
+    "phases",
+    "standalone",
+    "gates",
+    "uses",
+    "external",
+    "scraps",
+    "timeouts",
+    "retries",
+)
+_MOST_RETRIES = 10
 _WHERE = Path("params") / "pipeline.yaml"
 
 
@@ -37,6 +50,7 @@ class Pipeline:
         external: For each scheme, `module:function` that tells the state of a place.
         scraps: What each phase glues, and what it means.
         timeouts: Seconds that a phase may take; a phase that is not named may take any.
+        retries: How often a phase may start again after its kernel died; a phase that is not named may not.
     """
 
     path: Path
@@ -49,6 +63,7 @@ class Pipeline:
     external: Mapping[str, str]
     scraps: Mapping[str, Mapping[str, str]]
     timeouts: Mapping[str, float]
+    retries: Mapping[str, int]
     runs: Path
     lock: Path | None
 
@@ -163,6 +178,7 @@ class _Reader:
             external=self._external(),
             scraps=self.scraps,
             timeouts=self._timeouts(),
+            retries=self._retries(),
             runs=self._file("runs", "../runs") or self.path.parent,
             lock=self._lock(),
         )
@@ -175,7 +191,8 @@ class _Reader:
         every = [*phases, *standalone]
         for name in every:
             if not name.isidentifier() or name == SHARED:
-                self.faults.append(f"{name!r} cannot be a phase; a phase is a Python name other than {SHARED!r}")
+                said = f"{name!r} cannot be a phase; a phase is a Python name other than {SHARED!r}"
+                self.faults.append(f"{said}, and its notebook is called the same")
         for name in {name for name in every if every.count(name) > 1}:
             self.faults.append(f"phase {name} is given twice")
         return list(dict.fromkeys(phases)), [name for name in dict.fromkeys(standalone) if name not in phases]
@@ -337,6 +354,15 @@ class _Reader:
             else:
                 timeouts[phase] = float(seconds)
         return timeouts
+
+    def _retries(self) -> dict[str, int]:
+        retries = {}
+        for phase, times in self._by_phase("retries").items():
+            if isinstance(times, bool) or not isinstance(times, int) or not 0 <= times <= _MOST_RETRIES:
+                self.faults.append(f"retries.{phase} is {times!r}; it must be a whole number from 0 to {_MOST_RETRIES}")
+            else:
+                retries[phase] = times
+        return retries
 
     def _external(self) -> dict[str, str]:
         external = self._texts("external", self.content.get("external") or {})

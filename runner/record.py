@@ -86,6 +86,13 @@ class ExternalState(TypedDict):
     sha256: str
 
 
+class AttemptEntry(TypedDict):
+    """A kernel that died before the phase started again; `<phase>.attempt-N.ipynb` says how far it came."""
+
+    message: str
+    seconds: float
+
+
 class PhaseEntry(TypedDict):
     """One phase of a run."""
 
@@ -106,6 +113,7 @@ class PhaseEntry(TypedDict):
     scraps: dict[str, ScrapEntry]
     displays: list[DisplayEntry]
     error: CellFailure | None
+    attempts: NotRequired[list[AttemptEntry]]
     python: NotRequired[str]
     lock_sha256: NotRequired[str | None]
 
@@ -128,7 +136,7 @@ class GateEntry(TypedDict):
 class Decision(TypedDict):
     """What the run comes to, in one word and one sentence."""
 
-    verdict: Literal["release", "stopped", "failed", "interrupted", "incomplete"]
+    verdict: Literal["release", "succeeded", "stopped", "failed", "interrupted", "incomplete"]
     reason: str
 
 
@@ -237,9 +245,10 @@ def load(run_dir: Path) -> Record:
     return _abandoned(record) if record["status"] == "running" and not is_held(run_dir) else record
 
 
-def is_complete(record: Record) -> bool:
+def is_complete(run_dir: Path, record: Record) -> bool:
     """Tell whether a run went to its end, report included, and left nothing that could go on."""
-    return record["status"] == "succeeded" and record["finished_at"] is not None
+    finished = record["finished_at"] is not None and (run_dir / REPORT).is_file()
+    return record["status"] == "succeeded" and finished
 
 
 def list_runs(runs_dir: Path) -> list[Path]:
@@ -258,15 +267,18 @@ def history(runs_dir: Path) -> Iterator[tuple[Path, Record]]:
             continue
 
 
+def is_run(path: str) -> bool:
+    """Tell whether a text is the path of a run folder; a name alone is none."""
+    return "/" in path and (Path(path) / FILE).is_file()
+
+
 def find(runs_dir: Path, name: str) -> Path:
-    """Find the folder of a run by its id, the unique beginning of one, a path to it, or "last".
+    """Find the folder of a run by its id, the unique beginning of one, or "last".
 
     Raises:
         NoSuchRun: None or several were found; the message says which come near.
     """
     runs = list_runs(runs_dir)
-    if "/" in name and (Path(name) / FILE).is_file():
-        return Path(name).resolve()
     if not runs:
         raise NoSuchRun(f"there are no runs in {runs_dir}", next_step="trey run")
     if name == "last":

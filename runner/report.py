@@ -19,6 +19,7 @@ from runner.record import GateEntry, PhaseEntry, Record
 DIGEST = 64  # characters of a sha256
 HEADLINES = {
     "release": ("good", "Release"),
+    "succeeded": ("good", "Succeeded"),
     "stopped": ("bad", "Stopped: not released"),
     "failed": ("bad", "Failed: not released"),
     "interrupted": ("warn", "Interrupted: not released"),

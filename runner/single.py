@@ -12,7 +12,7 @@ from runner.engines import Job
 from runner.errors import BadRequest
 from runner.fingerprint import RESERVED_FOLDER
 from runner.lifecycle import Watcher, render, stop_reason
-from runner.phase import Events, injected, new_entry, run_job, tell_cells
+from runner.phase import Events, injected, new_entry, run_job
 from runner.pipeline import Pipeline, did_you_mean, load_pipeline, locate
 from runner.record import GateEntry, PhaseEntry
 from runner.references import Secret
@@ -157,13 +157,22 @@ def _execute(  # noqa: PLR0913, PLR0917  # what `run` found out
         record.write_atomic(own / "gates.json", planning.gate_evidence(name, found["gates"]))
     notebook = pipeline.notebooks[name]
     values = injected(notebook, entry["params"], folders, reserved)
-    timeout = request.timeout or pipeline.timeouts.get(name)
     redactor = references.redactor(secrets)
-    job = Job(name, notebook.path, values, out, own / "notebook.ipynb", timeout, secrets[name], redactor)
+    job = Job(
+        phase=name,
+        notebook=notebook.path,
+        parameters=values,
+        output_dir=out,
+        executed=own / "notebook.ipynb",
+        timeout=request.timeout or pipeline.timeouts.get(name),
+        retries=pipeline.retries.get(name, 0),
+        secrets=secrets[name],
+        redactor=redactor,
+    )
     watcher.phase_started(name, entry["why"])
-    on_cell = tell_cells(name, Events(own / "events.jsonl", redactor), watcher)
     entry["status"], entry["started_at"] = "running", record.now()
-    run_job(engines.choose(request.engine), job, entry, pipeline.scraps.get(name, {}), on_cell)
+    events = Events(own / "events.jsonl", redactor)
+    run_job(engines.choose(request.engine), job, entry, pipeline.scraps.get(name, {}), events, watcher)
     watcher.phase_ended(name, entry["status"], entry["seconds"], entry["message"])
     render(job.executed, report=False)
 

@@ -70,6 +70,11 @@ def dump(content: Mapping[str, Any]) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
+def one_line(value: Any) -> str:
+    """Write a plain value as it is typed within a line."""
+    return yaml.dump(value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=1000).split("\n")[0]
+
+
 def read_mapping(path: Path) -> dict[Any, Any]:
     """Read a YAML file that holds a mapping; an empty file is an empty one.
 

@@ -37,10 +37,11 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
     from runner import lifecycle
     from runner.progress import Progress
 
+    elsewhere = bool(asked["runs"] or asked["pipeline"])
     request = _request(asked)
     with Progress.choose(sys.stderr) as progress:
         run_dir, found = lifecycle.run(request, progress)
-    _finish(ctx, run_dir, found, elsewhere=bool(asked["runs"]), as_json=as_json, fail_on_stop=fail_on_stop)
+    _finish(ctx, run_dir, found, elsewhere=elsewhere, as_json=as_json, fail_on_stop=fail_on_stop)
 
 
 @click.command()
@@ -63,13 +64,15 @@ def resume(  # noqa: PLR0913, PLR0917  # one for each option
       trey resume last
       trey resume 20261123-101500
     """
-    from runner import lifecycle, record
+    from runner import lifecycle
     from runner.progress import Progress
 
-    run_dir = record.find(options.runs_folder(pipeline, runs), name)
+    run_dir = options.run_folder(name, pipeline, runs)
     with Progress.choose(sys.stderr) as progress:
         run_dir, found = lifecycle.resume(run_dir, progress)
-    _finish(ctx, run_dir, found, elsewhere=bool(runs), as_json=as_json, fail_on_stop=fail_on_stop)
+    _finish(
+        ctx, run_dir, found, elsewhere=bool(runs or pipeline or "/" in name), as_json=as_json, fail_on_stop=fail_on_stop
+    )
 
 
 @click.command()
@@ -149,8 +152,6 @@ def _summary(run_dir: Path, found: "Record", name: str) -> str:
 
 
 def _next_step(found: "Record", name: str) -> str:
-    if found["status"] == "succeeded":
-        return "trey models" if found["decision"] and found["decision"]["verdict"] == "release" else "trey run"
     return f"trey resume {name}" if found["status"] == "interrupted" else f"trey show {name}"
 
 

@@ -66,6 +66,17 @@ def request(command: F) -> F:
     return values(command)
 
 
+def run_folder(name: str, pipeline: Path | None, runs: Path | None) -> Path:
+    """Find the folder of a run by its id, the beginning of one, "last", or its path, which needs no pipeline.yaml.
+
+    Raises:
+        BadRequest: There is no such run, or no pipeline.yaml is found and --runs does not say where else.
+    """
+    from runner import record
+
+    return Path(name).resolve() if record.is_run(name) else record.find(runs_folder(pipeline, runs), name)
+
+
 def runs_folder(pipeline: Path | None, runs: Path | None) -> Path:
     """Give the folder of runs, without reading any notebook.
 

@@ -50,7 +50,7 @@ def show(name: str, runs: Path | None, pipeline: Path | None, as_json: bool) -> 
       trey show last
       trey show 20261123-101500 --json
     """
-    run_dir = record.find(options.runs_folder(pipeline, runs), name)
+    run_dir = options.run_folder(name, pipeline, runs)
     found = record.load(run_dir)
     click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(found, run_dir))
 
@@ -70,7 +70,7 @@ def report(name: str, runs: Path | None, pipeline: Path | None) -> None:
     """
     from runner.report import write_report
 
-    click.echo(write_report(record.find(options.runs_folder(pipeline, runs), name)))
+    click.echo(write_report(options.run_folder(name, pipeline, runs)))
 
 
 def _line(found: Record) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Job:
         output_dir: Where the phase writes; it exists and is empty.
         executed: Where the executed notebook is to be written.
         timeout: Seconds for all cells together; None for no limit.
+        retries: How often it may start again after its kernel died.
         secrets: Parameters to inject whose values are nowhere written.
         redactor: Takes the secrets of the whole run out of what is written.
     """
@@ -37,6 +38,7 @@ class Job:
     output_dir: Path
     executed: Path
     timeout: float | None
+    retries: int
     secrets: Mapping[str, Secret]
     redactor: Redactor
 

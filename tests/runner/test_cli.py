@@ -46,7 +46,7 @@ def test_the_overview_imports_nothing_slow(tmp_path: Path) -> None:
 def test_a_run_prints_its_verdict_and_where_the_report_is(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     done = trey(chain, "run", "--run-id", "first", monkeypatch=monkeypatch)
     assert done.exit_code == 0
-    assert done.stdout == "release: 1 of 1 gates passed\nreport: runs/first/report.html\nnext: trey models\n"
+    assert done.stdout == "release: 1 of 1 gates passed\nreport: runs/first/report.html\nnext: trey show first\n"
     again = trey(chain, "run", "--json", monkeypatch=monkeypatch)
     assert json.loads(again.stdout)["decision"] == {"verdict": "release", "reason": "1 of 1 gates passed"}
 
@@ -142,3 +142,20 @@ def test_one_phase(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         chain, "phase", "use", "--in", "make_dir=out/make", "--out", "out/use", "--json", monkeypatch=monkeypatch
     )
     assert json.loads(done.stdout)["phases"]["use"]["scraps"]["twice"]["value"] == 8.0
+
+
+def test_a_run_of_another_pipeline_is_named_by_its_path(
+    chain: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So that the next step can be typed where the first was."""
+    chain.notebook("use", "1 / 0", parameters='make_dir: str = ""\noutput_dir: str = "x"')
+    monkeypatch.chdir(tmp_path.parent)
+    pipeline = Path(tmp_path.name) / "params" / "pipeline.yaml"
+    runner = CliRunner()
+    done = runner.invoke(main, ["run", "--pipeline", str(pipeline), "--run-id", "one"])
+    *_, words = done.stdout.splitlines()
+    assert words == f"next: trey show {tmp_path.name}/runs/one"
+    for command in ("show", "resume", "report"):
+        assert runner.invoke(main, [command, words.split()[-1]]).exit_code in (0, 1), command
+    chain.notebook("use", "1", parameters='make_dir: str = ""\noutput_dir: str = "x"')
+    assert runner.invoke(main, ["resume", words.split()[-1]]).stdout.startswith("release: 1 of 1 gates passed")

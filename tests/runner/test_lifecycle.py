@@ -259,9 +259,8 @@ def test_to_ends_early_and_decides_nothing(chain: Project) -> None:
 def test_a_run_that_nothing_judged_releases_nothing(project: Project) -> None:
     project.notebook("make", "1", parameters='output_dir: str = "x"')
     project.pipeline("phases: [make]")
-    assert project.run()["decision"] == {
-        "verdict": "incomplete", "reason": "all 1 phases succeeded, but no gate judged them"
-    }  # fmt: skip
+    reason = "all 1 phases succeeded; the pipeline has no gates"
+    assert project.run()["decision"] == {"verdict": "succeeded", "reason": reason}
 
 
 def test_wrong_options_are_told_at_once_and_nothing_starts(chain: Project) -> None:
@@ -303,3 +302,67 @@ def test_a_phase_ends_when_its_time_in_the_pipeline_is_up(chain: Project) -> Non
     assert record["phases"]["make"]["cause"] == "timeout"
     assert (record["phases"]["make"]["message"] or "").startswith("time was up after 2.5 s")
     assert chain.run(timeout=1.5)["phases"]["make"]["message"] == "time was up after 1.5 s in cell 2"
+
+
+DIES = """
+import os, signal
+from pathlib import Path
+count = Path("count")
+count.write_text(str(int(count.read_text() or 0) + 1 if count.exists() else 1))
+assert not list(Path(output_dir).iterdir())
+Path(output_dir, "half").mkdir()
+Path(output_dir, "half", "file").touch()
+if int(count.read_text()) <= {times}:
+    {how}
+"""
+
+
+def dying(project: Project, times: int, how: str = "os.kill(os.getpid(), signal.SIGKILL)") -> Project:
+    project.notebook("make", DIES.format(times=times, how=how), parameters='number: int = 2\noutput_dir: str = "x"')
+    return project
+
+
+def test_a_phase_whose_kernel_died_may_start_again(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.phase.FIRST_PAUSE", 0.01)
+    chain.pipeline("phases: [make]\nretries: {make: 2}\n")
+    make = dying(chain, 2).run()["phases"]["make"]
+    assert (make["status"], make["cause"], len(make["attempts"])) == ("succeeded", None, 2)
+    assert all(attempt["message"].startswith("the kernel was killed by SIGKILL") for attempt in make["attempts"])
+    assert sorted(path.name for path in (chain.run_dir / "notebooks").iterdir()) == [
+        "make.attempt-1.ipynb", "make.attempt-2.ipynb", "make.html", "make.ipynb"
+    ]  # fmt: skip
+    [first, second] = [word[1] for word in chain.watcher.told if word[0] == "note"]
+    assert first.startswith("make: attempt 1 of 3: the kernel was killed by SIGKILL")
+    assert (first[-15:], second[-15:]) == ("; again in 0.01 s"[-15:], "; again in 0.02 s"[-15:])
+    assert "attempt 2 after" in (chain.run_dir / "report.html").read_text()
+
+
+def test_a_kernel_that_goes_on_dying_fails_the_phase(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.phase.FIRST_PAUSE", 0.01)
+    chain.pipeline("phases: [make]\nretries: {make: 1}\n")
+    make = dying(chain, 9).run()["phases"]["make"]
+    assert (make["status"], make["cause"], len(make["attempts"])) == ("failed", "kernel-died", 1)
+
+
+@pytest.mark.parametrize("how", ["assert False", "raise OSError(5, 'input/output error')", "import sys; sys.exit(3)"])
+def test_a_failure_of_the_notebook_is_never_tried_again(chain: Project, how: str) -> None:
+    chain.pipeline("phases: [make]\nretries: {make: 3}\n")
+    make = dying(chain, 1, how).run()["phases"]["make"]
+    assert (make["status"], make["cause"], make.get("attempts")) == ("failed", "cell-error", None)
+    assert (chain.root / "notebooks" / "count").read_text() == "1"
+
+
+def test_a_pause_between_attempts_can_be_interrupted(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.phase.FIRST_PAUSE", 60.0)
+    chain.pipeline("phases: [make]\nretries: {make: 3}\n")
+    cell: list[int] = []
+
+    def terminate(*_: object) -> None:
+        cell.append(1)
+        if len(cell) == 2:
+            threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    found = dying(chain, 9).run(on_cell=terminate)
+    assert (found["status"], found["decision"]) == (
+        "interrupted", {"verdict": "interrupted", "reason": "a signal ended the run, in make"}
+    )  # fmt: skip

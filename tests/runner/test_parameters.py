@@ -72,7 +72,9 @@ def test_a_whole_number_becomes_a_float(two: Project) -> None:
 
 
 def test_every_fault_is_told_at_once(two: Project) -> None:
-    two.write("bad.yaml", "trian: {epochs: 3}\ntrain: {epocs: 3, prepare_dir: x}\nprepare: 3\nall: {nothing: 1}")
+    two.write(
+        "bad.yaml", "trian: {epochs: 3}\ntrain: {epocs: 3, prepare_dir: x}\nprepare: 3\nrows: 5\nall: {nothing: 1}"
+    )
     two.write("twice.yaml", "train: {epochs: 3}\ntrain: {epochs: 4}")
     sets = ["rows=ten", "share=true", "source=gone.csv", "code=5"]
     found = faults(
@@ -80,6 +82,7 @@ def test_every_fault_is_told_at_once(two: Project) -> None:
     )
     assert found == [
         "bad.yaml: prepare is 3 (int); it must be a mapping of parameters",
+        "bad.yaml: rows is 5 (int); parameters stand below their phase: `prepare: {rows: 5}`",
         f"{two.root}/twice.yaml: line 2: 'train' is given twice",
         "--set epochs=3: it must be phase.name=value",
         "bad.yaml: there is no phase trian; did you mean train?",

@@ -197,3 +197,14 @@ def test_a_tag_that_gives_no_limit_is_a_fault(project: Project) -> None:
     assert faults(project) == [
         "a.ipynb: cell 1: the tag `timeout=soon` gives no number of seconds above 0, such as `timeout=60`"
     ]
+
+
+def test_retries_are_small_whole_numbers(project: Project) -> None:
+    phases(project, a=[], b=[])
+    project.pipeline("phases: [a, b]\nretries: {a: 2}")
+    assert load_pipeline(project.root / "params" / "pipeline.yaml").retries == {"a": 2}
+    for times in ("-1", "11", "1.5", "true", "often"):
+        project.pipeline(f"phases: [a, b]\nretries: {{a: {times}}}")
+        [fault] = faults(project)
+        assert fault.startswith("retries.a is ")
+        assert fault.endswith("it must be a whole number from 0 to 10")

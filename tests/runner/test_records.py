@@ -33,7 +33,7 @@ def test_the_list(project: Project) -> None:
     run_dir = project.run_dir
     assert trey(project, "runs").splitlines() == [
         f"{'run':<{len(run_dir.name)}}  status     seconds  ran  reused  why",
-        f"{run_dir.name}  succeeded  0.0      1    0       all 1 phases succeeded, but no gate judged them",
+        f"{run_dir.name}  succeeded  0.0      1    0       all 1 phases succeeded; the pipeline has no gates",
     ]
     assert [entry["run_id"] for entry in json.loads(trey(project, "runs", "--json"))] == [run_dir.name]
 
@@ -42,7 +42,7 @@ def test_one_run(project: Project) -> None:
     found = ready(project).run()
     run_dir = project.run_dir
     assert trey(project, "show", "last").splitlines() == [
-        f"{run_dir.name}  incomplete: all 1 phases succeeded, but no gate judged them",
+        f"{run_dir.name}  succeeded: all 1 phases succeeded; the pipeline has no gates",
         "",
         "measure     succeeded      0.0 s  first run",
         "",
