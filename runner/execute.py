@@ -29,8 +29,8 @@ from papermill.parameterize import parameterize_notebook
 
 from runner import memory
 from runner.kernel import OwnKernel, last_words, socket_folder
-from runner.notebook import BANNER_TAG, INJECTED_TAG, time_limit
-from runner.record import Cause, CellFailure, write_atomic
+from runner.notebook import BANNER_TAG, INJECTED_TAG, banner, time_limit
+from runner.record import Cause, CellFailure, free_reserve, write_atomic
 from runner.redaction import Redactor
 from runner.references import Secret
 from runner.streams import Streams
@@ -154,12 +154,14 @@ class Engine(NBClientEngine):
             manager.notebook_start()
             outcomes.append(cls.execute_managed_notebook(manager, kernel_name, cwd, timeout, secrets))
             if outcomes[-1].cause:
-                nb.cells.insert(0, _banner(nb, outcomes[-1]))
+                manager.put_banner(outcomes[-1])
             manager.notebook_complete()
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            outcomes[:] = [Outcome("disk-full", f"the disk is full: {error}")]
+            outcomes[:] = [Outcome("disk-full", f"the disk is full: {error}; the outputs of all cells are lost")]
+            free_reserve(manager.path)
+            manager.save_without_outputs(outcomes[0])
         return nb
 
     @classmethod
@@ -216,6 +218,22 @@ class _Manager(NotebookExecutionManager):
         meta["end_time"] = self.end_time.isoformat()
         meta["duration"] = (self.end_time - self.start_time).total_seconds()
         self._write(durable=True)
+
+    def put_banner(self, outcome: Outcome) -> None:
+        """Say on top of the notebook why it did not succeed."""
+        said = banner(self.nb, str(outcome.cause), outcome.message or "")
+        self.nb.cells.insert(0, nbformat.from_dict(said))
+
+    def save_without_outputs(self, outcome: Outcome) -> None:
+        """Save which cells ran and why the rest did not, in what little space is left."""
+        self.nb.cells = [cell for cell in self.nb.cells if BANNER_TAG not in cell.metadata.get("tags", [])]
+        for cell in self.nb.cells:
+            if cell.cell_type == "code":
+                cell.outputs = []
+        self.nb.metadata.papermill["exception"] = True
+        self.put_banner(outcome)
+        with contextlib.suppress(OSError):
+            self.notebook_complete()
 
     def _tell(self, kind: str, cell: NotebookNode, index: int) -> None:
         if number := self.numbers.get(index):
@@ -434,19 +452,6 @@ def _name_secrets(document: NotebookNode, injected: NotebookNode, secrets: Mappi
     lines = [f"from {SECRETS} import {name}  # {secret.reference}\n" for name, secret in secrets.items()]
     injected.source += "".join(lines)
     document.metadata.papermill["parameters"].update({name: secret.reference for name, secret in secrets.items()})
-
-
-def _banner(nb: NotebookNode, outcome: Outcome) -> NotebookNode:
-    """Make the cell that stands on top of a notebook that did not succeed; papermill takes it away on a next run."""
-    code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    left = sum(cell.metadata.papermill.status == "pending" for cell in code)
-    after = f" {left} of {len(code)} code cells never ran." if left else ""
-    said = (outcome.message or "").replace("~~~", "")
-    text = f"**This notebook did not succeed** ({outcome.cause}).{after}\n\n~~~\n{said}\n~~~"
-    cell: NotebookNode = nbformat.v4.new_markdown_cell(text, metadata={"tags": [BANNER_TAG]})
-    if nb.nbformat_minor < 5:  # noqa: PLR2004  cells have ids since 4.5
-        cell.pop("id", None)
-    return cell
 
 
 def _failing_line(traceback: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Runs the lifecycle: phase after phase in a run folder, gates in between, a record that is true at every moment."""
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -106,6 +107,7 @@ class _Run:
         """Go through the phases, and finish the record whatever happens."""
         for folder in (self.run_dir, self.run_dir / "notebooks", self.run_dir / "gates"):
             record.remove_temporary(folder)
+        record.keep_reserve(self.run_dir)
         _write_params(self.run_dir, self.prepared)
         self._save()
         self.events.write("run-resumed" if self.record["resumed_at"] else "run-started", run=self.run_dir.name)
@@ -118,6 +120,11 @@ class _Run:
             self._report()
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                record.free_reserve(self.run_dir)
+                self._end("failed", "disk-full", f"the disk is full: {error}")
+                self._report()
+                return
             said = self.redactor.text(f"the runner failed: {type(error).__name__}: {error}")
             self._end("failed", "internal", said)
             self.events.write("runner-failed", traceback=traceback.format_exc())
@@ -233,6 +240,8 @@ class _Run:
         self.watcher.phase_started(phase, choice.why)
         engine = engines.choose(request.engine)
         run_job(engine, job, entry, self.pipeline.scraps.get(phase, {}), self.events, self.watcher)
+        if entry["cause"] == "disk-full":
+            record.free_reserve(self.run_dir)
         self._save()
         self.events.write("phase-ended", phase=phase, status=entry["status"], cause=entry["cause"])
         self.watcher.phase_ended(phase, entry["status"], entry["seconds"] or 0.0, entry["message"])
@@ -297,6 +306,7 @@ class _Run:
         self._save()
         self.events.write("run-ended", status=self.record["status"])
         write_report(self.run_dir)
+        record.free_reserve(self.run_dir)
 
 
 def stop_reason(phase: str, judged: list[GateEntry]) -> str:
@@ -345,7 +355,7 @@ def _never_began(run_dir: Path) -> bool:
         return False
     record.remove_temporary(run_dir)
     notebooks = run_dir / "notebooks"
-    left = {path.name for path in run_dir.iterdir()} - {record.LOCK, record.PARAMS}
+    left = {path.name for path in run_dir.iterdir()} - {record.LOCK, record.PARAMS, record.RESERVE}
     return not left or (left == {notebooks.name} and notebooks.is_dir() and not any(notebooks.iterdir()))
 
 

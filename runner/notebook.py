@@ -11,7 +11,7 @@ import io
 import json
 import math
 import tokenize
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -166,6 +166,24 @@ def time_limit(tags: Iterable[str]) -> float | None:
 def own_cells(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Give the cells of an executed notebook as they were executed and as the record counts them: without a banner."""
     return [cell for cell in document["cells"] if BANNER_TAG not in cell.get("metadata", {}).get("tags", [])]
+
+
+def banner(document: Mapping[str, Any], cause: str, message: str) -> dict[str, Any]:
+    """Make the cell that stands on top of a notebook that did not succeed; papermill takes it away on a next run.
+
+    Args:
+        document: The executed notebook, whose cells have papermill's marks.
+        cause: The cause, as the record has it.
+        message: What it says.
+    """
+    code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+    left = sum(cell["metadata"]["papermill"]["status"] == "pending" for cell in code)
+    after = f" {left} of {len(code)} code cells never ran." if left else ""
+    said = message.replace("~~~", "")
+    text = f"**This notebook did not succeed** ({cause}).{after}\n\n~~~\n{said}\n~~~"
+    cell = {"cell_type": "markdown", "metadata": {"tags": [BANNER_TAG]}, "source": text}
+    has_ids = document["nbformat_minor"] >= 5  # noqa: PLR2004  cells have ids since 4.5
+    return {"id": "banner", **cell} if has_ids else cell
 
 
 def declarations(source: str) -> tuple[list[Parameter], list[str]]:

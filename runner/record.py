@@ -22,6 +22,8 @@ FILE = "run.json"
 REPORT = "report.html"
 PARAMS = "params.yaml"
 LOCK = ".lock"
+RESERVE = ".reserve"
+_RESERVED = 512 * 1024  # bytes
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")
 _HEAD = 2048  # bytes of a record in which its time of creation stands
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -219,6 +221,18 @@ def remove_temporary(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def keep_reserve(run_dir: Path) -> None:
+    """Hold some space, so that a run that fills the disk can still say so."""
+    write_atomic(run_dir / RESERVE, bytes(_RESERVED), durable=False)
+
+
+def free_reserve(path: Path) -> None:
+    """Give up the reserve of the run whose folder this is, or whose file one folder below."""
+    for folder in (path, path.parent, path.parent.parent):
+        if folder.is_dir():
+            (folder / RESERVE).unlink(missing_ok=True)
+
+
 def save(run_dir: Path, record: Record) -> None:
     """Write a run's record, atomically."""
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
@@ -242,7 +256,7 @@ def load(run_dir: Path) -> Record:
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else type(record).__name__
         raise BadRecord(f"{path} has schema {found!r}; this version reads {SCHEMA}", next_step="trey runs")
-    return _abandoned(record) if record["status"] == "running" and not is_held(run_dir) else record
+    return abandoned(record) if record["status"] == "running" and not is_held(run_dir) else record
 
 
 def is_complete(run_dir: Path, record: Record) -> bool:
@@ -346,7 +360,8 @@ def _dated(runs_dir: Path) -> Iterator[tuple[str, str, Path]]:
         yield created[1].decode() if created else "", path.name, path
 
 
-def _abandoned(record: Record) -> Record:
+def abandoned(record: Record) -> Record:
+    """Give the record of a run whose runner is gone, as an interrupted one."""
     reason = "the runner ended without finishing its record: killed, or the machine went down"
     record["status"] = "interrupted"
     record["decision"] = {"verdict": "interrupted", "reason": reason}

@@ -1,5 +1,6 @@
 """The command line. Commands are imported when they are asked for; faults become a message and an exit code here."""
 
+import errno
 from importlib import import_module
 from typing import Any
 
@@ -61,6 +62,11 @@ class LazyGroup(click.Group):
         except RunnerError as error:
             click.echo(f"trey: {error}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            click.echo(f"trey: the disk is full: {error}\nnext: free some space, then trey runs", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("trey: interrupted\nnext: trey runs", err=True)
             ctx.exit(INTERRUPTED)

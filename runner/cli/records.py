@@ -50,7 +50,10 @@ def show(name: str, runs: Path | None, pipeline: Path | None, as_json: bool) -> 
       trey show last
       trey show 20261123-101500 --json
     """
+    from runner.aftermath import settle
+
     run_dir = options.run_folder(name, pipeline, runs)
+    settle(run_dir)
     found = record.load(run_dir)
     click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(found, run_dir))
 
@@ -68,9 +71,12 @@ def report(name: str, runs: Path | None, pipeline: Path | None) -> None:
     Example:
       trey report last
     """
+    from runner.aftermath import settle
     from runner.report import write_report
 
-    click.echo(write_report(options.run_folder(name, pipeline, runs)))
+    run_dir = options.run_folder(name, pipeline, runs)
+    settle(run_dir)
+    click.echo(write_report(run_dir))
 
 
 def _line(found: Record) -> dict[str, Any]:

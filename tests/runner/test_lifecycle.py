@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -306,6 +307,7 @@ def test_a_phase_ends_when_its_time_in_the_pipeline_is_up(chain: Project) -> Non
 
 DIES = """
 import os, signal
+from collections.abc import Iterator
 from pathlib import Path
 count = Path("count")
 count.write_text(str(int(count.read_text() or 0) + 1 if count.exists() else 1))
@@ -366,3 +368,40 @@ def test_a_pause_between_attempts_can_be_interrupted(chain: Project, monkeypatch
     assert (found["status"], found["decision"]) == (
         "interrupted", {"verdict": "interrupted", "reason": "a signal ended the run, in make"}
     )  # fmt: skip
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder on a file system of its own with little space."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a small file system can be mounted by root alone")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    "fills",
+    ["Path(output_dir, 'filler').write_bytes(b'')\nfill()", "for n in range(15):\n    print('x' * 99_999, flush=True)"],
+)
+def test_a_run_that_fills_the_disk_can_still_say_so(project: Project, small_disk: Path, fills: str) -> None:
+    fill = "def fill():\n    with open(Path(output_dir, 'filler'), 'wb', 0) as file, contextlib.suppress(OSError):\n"
+    fill += "        while True:\n            file.write(b'x' * 100)"
+    project.notebook(
+        "a", f"import contextlib\nfrom pathlib import Path\n{fill}", fills, "2", parameters='output_dir: str = ""'
+    )
+    project.pipeline("phases: [a]\nruns: ../small/runs\n")
+    found = project.run(run_id="one")
+    assert (found["status"], found["phases"]["a"]["cause"], record.exit_code(found)) == ("failed", "disk-full", 1)
+    assert record.load(project.run_dir) == found
+    assert (project.run_dir / "report.html").is_file()
+    document = json.loads((project.run_dir / "notebooks" / "a.ipynb").read_text())
+    assert "the disk is full" in "".join(document["cells"][0]["source"])
+    for path in (project.run_dir / "a").iterdir():
+        path.unlink()
+    project.notebook("a", "1", parameters='output_dir: str = ""')
+    assert lifecycle.resume(project.run_dir, project.watcher)[1]["status"] == "succeeded"  # type: ignore[arg-type]

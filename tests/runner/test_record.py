@@ -51,7 +51,7 @@ def test_a_run_is_found_by_its_name_or_its_beginning(tmp_path: Path) -> None:
     newest = write(tmp_path, "20261124-101500-77aa", "2026-11-24T10:15:00.000Z")
     assert record.find(tmp_path, "20261124") == newest
     assert record.find(tmp_path, "last") == newest
-    assert (record.is_run(str(newest)), record.is_run(newest.name), record.is_run("/tmp")) == (True, False, False)
+    assert (record.is_run(str(newest)), record.is_run(newest.name), record.is_run("./none")) == (True, False, False)
     with pytest.raises(NoSuchRun, match="'202611' is the beginning of 2 runs"):
         record.find(tmp_path, "202611")
     with pytest.raises(NoSuchRun, match="did you mean 20261124-101500-77aa"):

@@ -1,0 +1,75 @@
+"""Brings a run in order whose runner was killed: its record, its notebook and its report then say what became of it.
+
+A killed runner leaves a record that says "running" and a notebook saved some moments before. What happened until the
+end stands in events.jsonl, line by line.
+"""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from runner import record
+from runner.errors import RunBusy
+from runner.notebook import banner
+from runner.render import notebook_html
+from runner.report import write_report
+
+EVENTS = "events.jsonl"
+
+
+def settle(run_dir: Path) -> None:
+    """Write down that a run was interrupted, where its runner was killed; any other run is left as it is.
+
+    Raises:
+        NoSuchRun: The folder has no record.
+        BadRecord: The record cannot be read.
+    """
+    if record.load(run_dir)["status"] != "interrupted":
+        return
+    with contextlib.suppress(RunBusy, OSError), record.hold(run_dir):
+        found = record.load(run_dir)
+        if found["status"] != "running":  # its runner lived to write it down
+            return
+        at_work = [phase for phase, entry in found["phases"].items() if entry["status"] == "running"]
+        found = record.abandoned(found)
+        for phase in at_work:
+            cells = _cells(run_dir / EVENTS, phase)
+            entry = found["phases"][phase]
+            open_cells = [str(cell) for cell, status in cells.items() if status == "failed"]
+            entry["message"] = f"{entry['message']}, in cell {open_cells[-1]}" if open_cells else entry["message"]
+            _mark(run_dir / "notebooks" / f"{phase}.ipynb", cells, entry["message"] or "")
+        record.save(run_dir, found)
+        write_report(run_dir)
+
+
+def _cells(events: Path, phase: str) -> dict[int, str]:
+    """Give the last known status of each cell that was begun, by its index: completed, or failed if it never ended."""
+    cells: dict[int, str] = {}
+    written = events.read_text(encoding="utf-8") if events.is_file() else ""
+    for line in written.splitlines():
+        with contextlib.suppress(ValueError):  # the last line may be half a line
+            event = json.loads(line)
+            if event.get("phase") != phase:
+                continue
+            if event["event"] in ("phase-started", "phase-retried"):
+                cells = {}
+            elif event["event"] in ("cell-started", "cell-ended"):
+                cells[event["cell"]] = event.get("status", "failed")
+    return cells
+
+
+def _mark(executed: Path, cells: dict[int, str], message: str) -> None:
+    """Mark the cells of a notebook as the events tell, put the banner on top, and write the page of it."""
+    if not executed.is_file():
+        return
+    document: dict[str, Any] = json.loads(executed.read_text(encoding="utf-8"))
+    for index, cell in enumerate(document["cells"]):
+        if cell["cell_type"] == "code":
+            own = cell["metadata"].setdefault("papermill", {})
+            own["status"] = cells.get(index, "pending")
+            own["exception"] = None if own["status"] == "pending" else own["status"] == "failed"
+    document["metadata"]["papermill"]["exception"] = True
+    document["cells"].insert(0, banner(document, "interrupted", message))
+    record.write_atomic(executed, json.dumps(document, indent=1, ensure_ascii=False).encode())
+    notebook_html(executed, executed.with_suffix(".html"))

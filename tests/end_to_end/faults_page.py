@@ -1,0 +1,56 @@
+"""Writes the table of faults in docs/RUNNER.md, from the files that papermill and `trey` leave.
+
+Example:
+    python -m tests.end_to_end.faults_page
+"""
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.end_to_end.faults import FAULTS, Fault, Left, with_papermill, with_trey
+from tests.project import ROOT
+
+PAGE = ROOT / "docs" / "RUNNER.md"
+BEGIN, END = "<!-- faults: python -m tests.end_to_end.faults_page -->\n", "<!-- /faults -->\n"
+AT_ONCE = 3  # runs; they wait more than they work
+
+
+def left_by_all(folder: Path, faults: Sequence[Fault] = FAULTS) -> dict[str, dict[str, Left]]:
+    """Let each fault happen to papermill, to trey, and to trey without its guard; give what is left, by runner."""
+    runners = {
+        "papermill": with_papermill,
+        "trey": with_trey,
+        "unguarded": lambda fault, place: with_trey(fault, place, guarded=False),
+    }
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun = {
+            name: {
+                fault.name: pool.submit(runner, fault, folder / name / str(number))
+                for number, fault in enumerate(faults)
+            }
+            for name, runner in runners.items()
+        }
+        return {name: {fault: left.result() for fault, left in lefts.items()} for name, lefts in begun.items()}
+
+
+def table(left: dict[str, dict[str, Left]]) -> str:
+    """Give the table; what is untrue stands in bold."""
+    rows = [["fault", "papermill leaves", "`trey` leaves"], ["---"] * 3]
+    for fault in FAULTS:
+        rows.append([fault.name, *(left[name][fault.name].told(fault) for name in ("papermill", "trey"))])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def with_table(page: str, new: str) -> str:
+    """Give a page with another table between its marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{new}{END}{after}"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        made = table(left_by_all(Path(place)))
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
