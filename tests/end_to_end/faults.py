@@ -103,7 +103,8 @@ FAULTS = (
         papermill=("-r", "days", "thirty"), trey=("--set", "work.days=thirty"),
     ),
     Fault(
-        "a metric is glued twice", "glue('quality', 0.2); glue('quality', 0.99)", "scraps are checked", checks=(METRIC,),
+        "a metric is glued twice", "glue('quality', 0.2); glue('quality', 0.99)", "scraps are checked",
+        checks=(METRIC,),
     ),
     Fault(
         "a cell prints a secret", "print(password)", "secrets are redacted", checks=(HIDDEN,),
