@@ -4,6 +4,7 @@ Default-deny: a rule passes only on evidence that is there, once, of the right k
 succeeded.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from runner.record import STOPPING, USABLE, GateEntry, PhaseEntry, Verdict
 KINDS = ("min", "max", "equals")
 KEYS = ("scrap", *KINDS, "estimate", "n", "why", "when")
 CHAMPION = "champion"
-_NOT_FINITE = {"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", ""}
+_NOTHING = {"", "None", "NaT", "<NA>"}  # how Python and pandas write a value that is not there
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,9 @@ def check_bound(kind: str, value: Any) -> None:
     Raises:
         ValueError: It is none for this kind of rule.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
     if kind == "equals":
-        if not (
-            number or isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() not in _NOT_FINITE)
-        ):
+        if not (number or isinstance(value, bool) or (isinstance(value, str) and _says_something(value))):
             raise ValueError(f"is {value!r}; allowed is a finite number, true, false, a text or phase.scrap")
     elif not number:
         raise ValueError(f"is {value!r}; allowed is a finite number or phase.scrap")
@@ -196,7 +195,7 @@ def _equality(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> tuple[Verdict, 
 
 def _comparable(value: Any, reference: Reference) -> float | str | bool:
     """Refuse what is no single value, and texts that stand for none: two results that are both NaN are not equal."""
-    if isinstance(value, str) and value.strip().lower() not in _NOT_FINITE:
+    if isinstance(value, str) and _says_something(value):
         return value
     return value if isinstance(value, bool) else _finite(value, str(reference))
 
@@ -208,9 +207,25 @@ def _number(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> float:
 def _finite(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise NoEvidence(f"{name} is {_short(value)}, which is no number")
-    if not math.isfinite(value):
-        raise NoEvidence(f"{name} is {value}, which is not finite")
+    if not _is_finite(value):
+        raise NoEvidence(f"{name} is {_short(value)}, which is not finite")
     return value
+
+
+def _is_finite(number: float) -> bool:
+    """Tell whether a number can be compared; a whole number that no float can hold counts as infinite."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _says_something(text: str) -> bool:
+    """Tell a text from one that stands for no value, or for no finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return text.strip() not in _NOTHING
 
 
 def _count(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> int:
@@ -245,7 +260,12 @@ def _short(value: Any) -> str:
 
 
 def _seen(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> Any:
-    """Give what stands in the record under this name, whether or not it counts."""
+    """Give what stands in the record under this name, whether or not it counts; as text what JSON does not have."""
     entry = evidence.get(reference.phase)
     scrap = entry["scraps"].get(reference.scrap) if entry else None
-    return scrap["value"] if scrap else None
+    value = scrap["value"] if scrap else None
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return str(value)
+    return value

@@ -1,0 +1,284 @@
+"""No evidence that is missing, stale or of the wrong kind passes a gate; sound evidence that meets the bound does."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from runner import gates
+from runner.gates import Reference, Rule
+from runner.record import GateEntry, PhaseEntry
+
+from .conftest import entry
+
+MORE = settings(max_examples=300, deadline=None)
+NAMES = ("value", "bound", "estimate", "n", "champion")  # the scraps a rule may look at, by what they are to it
+REFERENCES = {name: Reference("evaluate", name) for name in NAMES}
+NUMBERS = st.integers(-1_000, 1_000) | st.floats(-1e9, 1e9)
+TEXTS = st.sampled_from(["a", "none", "b" * 64, "1", "true"]) | st.text(min_size=1, max_size=8).filter(
+    lambda text: not says_nothing(text)
+)
+
+
+def says_nothing(text: str) -> bool:
+    """Say again, by enumeration, which texts stand for no result."""
+    word = text.strip().lower().lstrip("+-")
+    if word in {"", "nan", "inf", "infinity"} or text.strip() in {"None", "NaT", "<NA>"}:
+        return True
+    try:
+        return math.isinf(float(text))  # such as 1e999
+    except ValueError:
+        return False
+
+
+@st.composite
+def rules(draw: st.DrawFn, kinds: tuple[str, ...] = ("min", "max", "equals")) -> Rule:
+    """Generate a rule as pipeline.yaml allows it."""
+    kind = draw(st.sampled_from(kinds))
+    literal = NUMBERS | st.booleans() | TEXTS if kind == "equals" else NUMBERS
+    estimate = draw(st.booleans()) and kind != "equals"
+    return Rule(
+        "register",
+        REFERENCES["value"],
+        kind,
+        draw(literal | st.just(REFERENCES["bound"])),
+        REFERENCES["estimate"] if estimate else None,
+        REFERENCES["n"] if draw(st.booleans()) and kind != "equals" else None,
+        draw(st.none() | st.just("so")),
+        draw(st.none() | st.just("champion")),
+    )
+
+
+def looked_at(rule: Rule) -> list[str]:
+    return [reference.scrap for reference in rule.references]
+
+
+def meeting(rule: Rule, bound: Any) -> st.SearchStrategy:
+    """Generate values that meet a bound."""
+    if rule.kind == "equals":
+        return st.just(bound)
+    far = st.floats(0, 1e9) | st.integers(0, 1_000)
+    wanted = far.map(lambda more: bound + more) if rule.kind == "min" else far.map(lambda more: bound - more)
+    return wanted | st.just(bound)
+
+
+def missing(rule: Rule, bound: float) -> st.SearchStrategy:
+    """Generate numbers that do not meet a bound."""
+    other = NUMBERS.filter(lambda number: number < bound if rule.kind == "min" else number > bound)
+    nearest = math.nextafter(bound, -math.inf if rule.kind == "min" else math.inf)
+    return other | st.just(nearest)
+
+
+@st.composite
+def sound(draw: st.DrawFn, rule: Rule) -> dict[str, Any]:
+    """Generate evidence that is as it should be and meets the rule's bound."""
+    found: dict[str, Any] = {}
+    bound = rule.bound
+    if isinstance(bound, Reference):
+        bound = found["bound"] = draw(NUMBERS | st.booleans() | TEXTS if rule.kind == "equals" else NUMBERS)
+    found["value"] = draw(meeting(rule, bound))
+    if rule.estimate:
+        found["estimate"] = draw(NUMBERS)
+    if rule.n:
+        found["n"] = draw(st.integers(1, 10**6) | st.integers(1, 10**6).map(float))
+    if rule.when:
+        found["champion"] = True
+    return found
+
+
+NO_NUMBERS = (
+    st.sampled_from([math.nan, math.inf, -math.inf, 10**400, -(10**400), None, True, False])
+    | st.sampled_from(["nan", "NaN", "inf", "-inf", "0.99", "", "None", " nan ", "-nan", "1e999"])
+    | st.text(max_size=5)
+    | st.lists(st.just(0.99), max_size=2)
+    | st.dictionaries(st.just("low"), st.just(0.99), max_size=1)
+)
+NO_VALUES = st.sampled_from(
+    [math.nan, math.inf, -math.inf, None, "nan", "NAN", " inf", "+Infinity", "-nan", "1e999", "", " ", "None", "<NA>"]
+) | st.sampled_from([[], [1], {}, {"a": 1}, 10**400, "NaT"])
+NO_CHAMPIONS = NO_VALUES | st.sampled_from([0, 1, 1.0, "true", "false"])
+NO_COUNTS = NO_NUMBERS | st.sampled_from([0, -1, 2.5, 0.0, -3.0])
+FAULTS = st.sampled_from(["it was glued 2 times, in cell 2 and 3", "it holds nan, which is not finite"])
+UNUSABLE = ("failed", "skipped", "pending", "running", "", "Succeeded", "interrupted")
+
+
+def spoiled_values(rule: Rule, name: str) -> st.SearchStrategy:
+    if name == "champion":
+        return NO_CHAMPIONS
+    if name == "n":
+        return NO_COUNTS
+    return NO_VALUES if rule.kind == "equals" else NO_NUMBERS
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> tuple[Rule, dict[str, PhaseEntry]]:
+    """Generate a rule and evidence for it that would pass, but for what was done to at least one scrap of it."""
+    rule = draw(rules())
+    values = draw(sound(rule))
+    how = draw(st.sampled_from(["scraps", "scraps", "scraps", "status", "unknown"]))
+    if how == "unknown":
+        return rule, {"train": entry(**values)}
+    given_scraps = {name: {"value": value, "cell": 1} for name, value in values.items()}
+    status = draw(st.sampled_from(UNUSABLE)) if how == "status" else draw(st.sampled_from(["succeeded", "cached"]))
+    if how == "scraps":
+        for name in draw(st.lists(st.sampled_from(looked_at(rule)), min_size=1, unique=True)):
+            defect = draw(st.sampled_from(["missing", "fault", "value", "value"]))
+            if defect == "missing":
+                del given_scraps[name]
+            elif defect == "fault":
+                given_scraps[name]["fault"] = draw(FAULTS)
+            else:
+                given_scraps[name]["value"] = draw(spoiled_values(rule, name))
+                if rule.kind == "equals" and name == "value":  # two that are spoiled alike are not equal either
+                    rule, given_scraps = alike(rule, given_scraps)
+    return rule, {"evaluate": entry(status, **given_scraps)}
+
+
+def alike(rule: Rule, found: dict[str, Any]) -> tuple[Rule, dict[str, Any]]:
+    """Give the bound of a rule the very value of its scrap."""
+    if "bound" in found:
+        found["bound"] = {"value": found["value"]["value"], "cell": 2}
+    return rule, found
+
+
+def judged(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> GateEntry:
+    (gate,) = gates.judge("register", [rule], evidence)
+    return gate
+
+
+@MORE
+@given(spoiled())
+def test_spoiled_evidence_never_passes(case: tuple[Rule, dict[str, PhaseEntry]]) -> None:
+    rule, evidence = case
+    gate = judged(rule, evidence)
+    assert gate["verdict"] == "fail"
+    assert gates.stops([gate])
+    assert gate["reason"]
+
+
+SHAPES = [
+    Rule("register", REFERENCES["value"], kind, bound, estimate, n, None, when)
+    for kind in ("min", "max", "equals")
+    for bound in (7, REFERENCES["bound"])
+    for estimate in ((None, REFERENCES["estimate"]) if kind != "equals" else (None,))
+    for n in ((None, REFERENCES["n"]) if kind != "equals" else (None,))
+    for when in (None, "champion")
+]
+GOOD = {"value": 7, "bound": 7, "estimate": 7, "n": 7, "champion": True}
+NOTHING = [math.nan, math.inf, -math.inf, 10**400, -(10**400), None, [], [7], {}, {"a": 7}]
+NOTHING += ["nan", "NaN", " nan ", "-nan", "inf", "-Infinity", "1e999", "", " ", "None", "NaT", "<NA>"]
+NO_NUMBER = [*NOTHING, True, False, "7", "7.0", "seven"]
+SPOILED: dict[str, list[Any]] = {
+    "value": NO_NUMBER,
+    "bound": NO_NUMBER,
+    "estimate": NO_NUMBER,
+    "n": [*NO_NUMBER, 0, -1, 0.5, 2.5, -3.0],
+    "champion": [*NOTHING, 0, 1, 1.0, "true", "false"],
+}
+
+
+@pytest.mark.parametrize("rule", SHAPES, ids=str)
+def test_each_defect_of_each_scrap_fails_each_shape_of_rule(rule: Rule) -> None:
+    good = {name: {"value": value, "cell": 1} for name, value in GOOD.items()}
+    assert judged(rule, {"evaluate": entry(**good)})["verdict"] == "pass"
+    for status in UNUSABLE:
+        assert judged(rule, {"evaluate": entry(status, **good)})["verdict"] == "fail"
+    for name in looked_at(rule):
+        others = {other: scrap for other, scrap in good.items() if other != name}
+        assert judged(rule, {"evaluate": entry(**others)})["verdict"] == "fail"
+        for fault in ("it was glued 2 times, in cell 2", "it holds nan, which is not finite"):
+            faulty = good[name] | {"fault": fault}
+            assert judged(rule, {"evaluate": entry(**others, **{name: faulty})})["verdict"] == "fail"
+        for value in SPOILED[name]:
+            gate = judged(rule, {"evaluate": entry(**others, **{name: {"value": value, "cell": 1}})})
+            assert gate["verdict"] == "fail", (name, value)
+            json.dumps(gate, allow_nan=False)
+
+
+@pytest.mark.parametrize("value", NOTHING)
+def test_two_results_that_are_not_there_are_not_equal(value: Any) -> None:
+    rule = Rule("register", REFERENCES["value"], "equals", REFERENCES["bound"])
+    both = {name: {"value": value, "cell": 1} for name in ("value", "bound")}
+    assert judged(rule, {"evaluate": entry(**both)})["verdict"] == "fail"
+
+
+@given(st.sampled_from([(1, True), (0, False), (1.0, True), ("1", 1), ("true", True), ("0", False), ("", 0)]))
+def test_what_only_python_takes_for_equal_is_not(pair: tuple[Any, Any]) -> None:
+    for value, bound in (pair, pair[::-1]):
+        rule = Rule("register", REFERENCES["value"], "equals", bound)
+        assert judged(rule, {"evaluate": entry(value=value)})["verdict"] == "fail"
+
+
+def test_no_rule_is_no_pass() -> None:
+    assert gates.stops(gates.judge("register", [], {"evaluate": entry(value=7)}))
+
+
+@MORE
+@given(st.data(), rules())
+def test_sound_evidence_that_meets_the_bound_passes(data: st.DataObject, rule: Rule) -> None:
+    values = data.draw(sound(rule))
+    gate = judged(rule, {"evaluate": entry(data.draw(st.sampled_from(["succeeded", "cached"])), **values)})
+    assert gate["verdict"] == "pass", gate["reason"]
+    assert not gates.stops([gate])
+
+
+@MORE
+@given(st.data(), rules(kinds=("min", "max")))
+def test_data_are_too_few_only_where_the_estimate_meets_what_the_value_does_not(
+    data: st.DataObject, rule: Rule
+) -> None:
+    values = data.draw(sound(rule))
+    bound = values["bound"] if isinstance(rule.bound, Reference) else rule.bound
+    values["value"] = data.draw(missing(rule, bound))  # type: ignore[arg-type]
+    if rule.estimate:
+        values["estimate"] = data.draw(meeting(rule, bound) | missing(rule, bound))  # type: ignore[arg-type]
+    met = "estimate" in values and (
+        values["estimate"] >= bound if rule.kind == "min" else values["estimate"] <= bound  # type: ignore[operator]
+    )
+    gate = judged(rule, {"evaluate": entry(**values)})
+    assert gate["verdict"] == ("inconclusive" if met else "fail")
+    assert gates.stops([gate])
+
+
+@MORE
+@given(st.data(), rules(kinds=("min", "max")), NUMBERS, st.floats(0, 1e9))
+def test_a_better_value_never_turns_a_pass_into_anything_else(
+    data: st.DataObject, rule: Rule, value: float, better: float
+) -> None:
+    values = data.draw(sound(rule)) | {"value": value}
+    assume(judged(rule, {"evaluate": entry(**values)})["verdict"] == "pass")
+    values["value"] = value + better if rule.kind == "min" else value - better
+    assert judged(rule, {"evaluate": entry(**values)})["verdict"] == "pass"
+
+
+@MORE
+@given(st.data(), rules())
+def test_without_a_champion_a_rule_for_one_is_set_aside_and_no_other(data: st.DataObject, rule: Rule) -> None:
+    values = data.draw(sound(rule)) | {"champion": False}
+    gate = judged(rule, {"evaluate": entry(**values)})
+    assert gate["verdict"] == ("not-applicable" if rule.when else "pass")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=70),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+SCRAPS = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.fixed_dictionaries({"value": ANYTHING, "cell": st.just(1)}, optional={"fault": FAULTS})
+        for name in NAMES
+    },
+)
+
+
+@MORE
+@given(st.lists(rules(), max_size=3), st.sampled_from(["succeeded", "cached", *UNUSABLE]), SCRAPS)
+def test_whatever_was_judged_can_be_written_to_the_record(some: list[Rule], status: str, found: dict[str, Any]) -> None:
+    result = gates.judge("register", some, {"evaluate": entry(status, **found)})
+    assert len(result) == max(1, len(some))
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
