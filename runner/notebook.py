@@ -164,8 +164,14 @@ def time_limit(tags: Iterable[str]) -> float | None:
 
 
 def own_cells(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the cells of an executed notebook as they were executed and as the record counts them: without a banner."""
-    return [cell for cell in document["cells"] if BANNER_TAG not in cell.get("metadata", {}).get("tags", [])]
+    """Give the cells of an executed notebook as they were executed and as the record counts them: without its banner.
+
+    That is the prose on top of it. A cell with the same tag anywhere else was executed, and what it glued counts.
+    """
+    cells: list[dict[str, Any]] = document["cells"]
+    first = cells[0] if cells else {}
+    tagged = BANNER_TAG in first.get("metadata", {}).get("tags", [])
+    return cells[1:] if tagged and first["cell_type"] == "markdown" else cells
 
 
 def banner(document: Mapping[str, Any], cause: str, message: str) -> dict[str, Any]:

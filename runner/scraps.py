@@ -33,7 +33,7 @@ def read(notebook: Path, descriptions: Mapping[str, str]) -> tuple[dict[str, Scr
     scraps: dict[str, ScrapEntry] = {}
     glued: dict[str, list[int]] = {}
     for cell, encoder, payload in _payloads(cells):
-        name = str(payload.get("name"))
+        name = _writable(payload.get("name"))
         glued.setdefault(name, []).append(cell)
         scraps[name] = _scrap(cell, encoder, payload)
         if name in descriptions:
@@ -45,9 +45,18 @@ def read(notebook: Path, descriptions: Mapping[str, str]) -> tuple[dict[str, Scr
     return scraps, list(_displays(cells))
 
 
+def agree(notebook: Path, recorded: Mapping[str, ScrapEntry]) -> bool:
+    """Tell whether an executed notebook still holds what a record says it glued. Otherwise one of them was edited."""
+    try:
+        return _bare(read(notebook, {})[0]) == _bare(recorded)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # gone, or no notebook
+        return False
+
+
 def _outputs(cells: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Give the outputs of code cells: whatever other cells carry was not made by this execution."""
     for index, cell in enumerate(cells):
-        for output in cell.get("outputs", []):
+        for output in cell.get("outputs", []) if cell["cell_type"] == "code" else ():
             yield index, output
 
 
@@ -66,19 +75,38 @@ def _displays(cells: list[dict[str, Any]]) -> Iterator[DisplayEntry]:
 
 
 def _scrap(cell: int, encoder: str, payload: dict[str, Any]) -> ScrapEntry:
-    value = payload.get("data")
+    name, value = payload.get("name"), payload.get("data")
     if encoder not in _PLAIN or payload.get("encoder") != encoder:
-        return {"value": None, "cell": cell, "fault": f"it was glued as {encoder}, which is no plain value"}
+        fault = f"it was glued as {_writable(encoder)}, which is no plain value"
+        return {"value": None, "cell": cell, "fault": fault}
     try:
-        return {"value": _finite(value), "cell": cell}
+        if not isinstance(name, str):
+            raise ValueError(f"its name is {name!r}, which is no text")
+        if encoder == "text" and not isinstance(value, str):
+            raise ValueError(f"it was glued as text and is {type(value).__name__}")
+        _check(name)
+        _check(value)
     except ValueError as error:
-        return {"value": str(value), "cell": cell, "fault": str(error)}
+        return {"value": _writable(value), "cell": cell, "fault": str(error)}
+    return {"value": value, "cell": cell}
 
 
-def _finite(value: Any) -> Any:
-    """Refuse numbers that JSON does not have, also inside of lists and mappings."""
+def _check(value: Any) -> None:
+    """Refuse what the record cannot hold, also inside of lists and mappings."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"it holds {value}, which is not finite")
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _finite(item)
-    return value
+    if isinstance(value, str) and _writable(value) != value:
+        raise ValueError("it holds half a character, which no file can hold")
+    for item in [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check(item)
+
+
+def _writable(value: Any) -> str:
+    """Give a value as a text that can be written to a file."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _bare(scraps: Mapping[str, ScrapEntry]) -> str:
+    """Give a text that is equal for the same scraps, whatever is said of their meaning."""
+    kept = {name: [scrap["value"], scrap["cell"], scrap.get("fault")] for name, scrap in scraps.items()}
+    return json.dumps(kept, sort_keys=True)

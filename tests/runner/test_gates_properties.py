@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from hypothesis import assume, given, settings
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from runner import gates
+from runner import gates, scraps
 from runner.gates import Reference, Rule
 from runner.record import GateEntry, PhaseEntry
 
@@ -282,3 +284,138 @@ def test_whatever_was_judged_can_be_written_to_the_record(some: list[Rule], stat
     result = gates.judge("register", some, {"evaluate": entry(status, **found)})
     assert len(result) == max(1, len(some))
     assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+# The whole way: from the bytes of an executed notebook to a verdict.
+
+
+def output(name: Any, data: Any, encoder: str = "json", **changed: Any) -> dict[str, Any]:
+    payload = {"name": name, "data": data, "encoder": encoder, "version": 1} | changed
+    kind = f"application/scrapbook.scrap.{encoder}+json"
+    return {"output_type": "display_data", "metadata": {}, "data": {kind: payload}}
+
+
+def cell(*outputs: dict[str, Any], kind: str = "code", tags: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"cell_type": kind, "metadata": {"tags": list(tags)}, "source": "glue()", "outputs": list(outputs)}
+
+
+def without(key: str, name: str, value: Any) -> dict[str, Any]:
+    made = output(name, value)
+    del next(iter(made["data"].values()))[key]
+    return made
+
+
+Spoil = Callable[[str, Any], list[dict[str, Any]]]
+SPOILT_CELLS: dict[str, Spoil] = {
+    "twice in one cell": lambda name, value: [cell(output(name, value), output(name, value))],
+    "twice in two cells": lambda name, value: [cell(output(name, value)), cell(), cell(output(name, value))],
+    "in two encodings": lambda name, value: [cell(output(name, value)), cell(output(name, str(value), "text"))],
+    "twice in one output": lambda name, value: [
+        cell({"output_type": "display_data", "data": output(name, 0, "text")["data"] | output(name, value)["data"]})
+    ],
+    "again where a banner is": lambda name, value: [
+        cell(output(name, 0), tags=("papermill-error-cell-tag",)),
+        cell(output(name, value)),
+    ],
+    "NaN": lambda name, _: [cell(output(name, math.nan))],
+    "infinite": lambda name, _: [cell(output(name, math.inf)), cell()],
+    "NaN as text": lambda name, _: [cell(output(name, "nan", "text"))],
+    "NaN inside": lambda name, _: [cell(output(name, [math.nan]))],
+    "another encoder": lambda name, value: [cell(output(name, value, "pandas"))],
+    "two encoders": lambda name, value: [cell(payload({"name": name, "data": value, "encoder": "text"}))],
+    "an encoder that is no text": lambda name, value: [
+        cell(payload({"name": name, "data": value, "encoder": ["json"]}))
+    ],
+    "a number as text": lambda name, _: [cell(output(name, 7, "text"))],
+    "no data": lambda name, value: [cell(without("data", name, value))],
+    "no encoder": lambda name, value: [cell(without("encoder", name, value))],
+    "no name": lambda name, value: [cell(without("name", name, value))],
+    "payload is a list": lambda name, value: [cell(payload([name, value]))],
+    "payload is a number": lambda name, value: [cell(payload(value))],
+    "in a text": lambda name, value: [cell({"output_type": "stream", "text": json.dumps(output(name, value))})],
+    "in prose": lambda name, value: [cell(output(name, value), kind="markdown")],
+    "in a raw cell": lambda name, value: [cell(output(name, value), kind="raw")],
+    "in a banner": lambda name, value: [
+        cell(output(name, value), kind="markdown", tags=("papermill-error-cell-tag",)),
+    ],
+    "not at all": lambda *_: [cell()],
+}
+
+
+def payload(content: Any) -> dict[str, Any]:
+    return {"output_type": "display_data", "data": {"application/scrapbook.scrap.json+json": content}}
+
+
+def in_a_notebook(path: Path, values: Mapping[str, Any], spoilt: Mapping[str, str]) -> dict[str, PhaseEntry]:
+    """Write an executed notebook that glued values, some of them in a way that spoils them, and read it back."""
+    cells = []
+    for name, value in values.items():
+        cells += SPOILT_CELLS[spoilt[name]](name, value) if name in spoilt else [cell(output(name, value))]
+    document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    found, _ = scraps.read(path, {"value": "what is judged"})
+    json.dumps(found, allow_nan=False)
+    return {"evaluate": entry(**found)}
+
+
+FILES = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # each example writes the one file anew
+
+
+@FILES
+@given(st.data(), rules())
+def test_what_a_notebook_glued_well_passes(tmp_path: Path, data: st.DataObject, rule: Rule) -> None:
+    evidence = in_a_notebook(tmp_path / "n.ipynb", data.draw(sound(rule)), {})
+    gate = judged(rule, evidence)
+    assert gate["verdict"] == "pass", gate["reason"]
+
+
+@FILES
+@given(st.data(), rules())
+def test_what_a_notebook_glued_badly_never_passes(tmp_path: Path, data: st.DataObject, rule: Rule) -> None:
+    values = data.draw(sound(rule))
+    names = data.draw(st.lists(st.sampled_from(looked_at(rule)), min_size=1, unique=True))
+    spoilt = {name: data.draw(st.sampled_from(sorted(SPOILT_CELLS))) for name in names}
+    if rule.kind == "equals":  # here a number in the encoding of texts may well be what the bound says
+        assume("a number as text" not in spoilt.values() or values["value"] != 7)
+    evidence = in_a_notebook(tmp_path / "n.ipynb", values, spoilt)
+    assert judged(rule, evidence)["verdict"] == "fail"
+
+
+@pytest.mark.parametrize("spoilt", SPOILT_CELLS)
+@pytest.mark.parametrize("name", ["value", "bound"])
+def test_each_way_to_glue_badly_fails_each_kind_of_rule(tmp_path: Path, spoilt: str, name: str) -> None:
+    for kind in ("min", "max", "equals"):
+        evidence = in_a_notebook(tmp_path / "n.ipynb", {"value": 7, "bound": 7}, {name: spoilt})
+        rule = Rule("register", REFERENCES["value"], kind, REFERENCES["bound"])
+        assert judged(rule, evidence)["verdict"] == "fail"
+
+
+@given(st.one_of(st.none(), st.booleans(), st.integers(), st.lists(st.text(), max_size=2)))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(None)
+def test_a_name_that_is_no_text_names_nothing(tmp_path: Path, name: Any) -> None:
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "cells": [cell(output(name, 1.0))]}), encoding="utf-8")
+    found, _ = scraps.read(path, {})
+    rule = Rule("register", Reference("evaluate", str(name)), "min", 0)
+    assert judged(rule, {"evaluate": entry(**found)})["verdict"] == "fail"
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ANYTHING, ANYTHING, st.sampled_from(["json", "text", "pandas"]))
+def test_whatever_a_notebook_glued_can_be_read_and_recorded(tmp_path: Path, name: Any, data: Any, encoder: str) -> None:
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "cells": [cell(output(name, data, encoder))]}), encoding="utf-8")
+    found, _ = scraps.read(path, {})
+    json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
+
+
+def test_half_a_character_is_no_evidence(tmp_path: Path) -> None:
+    path = tmp_path / "n.ipynb"
+    cells = [cell(output("value", "\ud800")), cell(output("bound", {"\ud800": ["\ud800"]}))]
+    path.write_text(json.dumps({"nbformat": 4, "cells": cells}), encoding="utf-8")
+    found, _ = scraps.read(path, {})
+    assert all("fault" in scrap for scrap in found.values())
+    json.dumps(found, ensure_ascii=False).encode()
