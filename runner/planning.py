@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import engines, fingerprint, gates, parameters, record
+from runner import engines, fingerprint, gates, parameters, record, scraps
 from runner.errors import BadRequest
 from runner.fingerprint import Inputs
 from runner.pipeline import Pipeline, did_you_mean, load_pipeline
@@ -164,8 +164,11 @@ class Prepared:
         """Say why the results of an earlier run no longer stand; None where they do."""
         if fingerprint.path_digest(run_dir / phase) != entry["output_sha256"]:
             return f"the output in {run_dir.name} no longer matches its digest"
-        if not (run_dir / "notebooks" / f"{phase}.ipynb").is_file():
+        executed = run_dir / "notebooks" / f"{phase}.ipynb"
+        if not executed.is_file():
             return f"the executed notebook in {run_dir.name} is gone"
+        if not scraps.agree(executed, entry["scraps"]):
+            return f"the executed notebook in {run_dir.name} does not hold the scraps of its record"
         changed = changed_places(entry["external"], self.pipeline)
         return "; ".join(changed) or None
 
@@ -328,12 +331,12 @@ def check_options(request: Request, pipeline: Pipeline) -> None:
 
 
 def _taken(runs: Path, first: str, phases: Sequence[str]) -> tuple[Path, Record] | None:
-    """Find the newest run whose phases before `first` all succeeded and still have their output."""
+    """Find the newest run whose phases before `first` all succeeded and still have their output and their scraps."""
     for run_dir, found in record.history(runs) if phases else ():
         entries = [found["phases"].get(phase) for phase in phases]
         if all(entry and entry["status"] in USABLE for entry in entries):
             for phase, entry in zip(phases, entries, strict=True):
-                if entry and fingerprint.path_digest(run_dir / phase) != entry["output_sha256"]:
+                if entry and not _stands(run_dir, phase, entry):
                     break
             else:
                 return run_dir, found
@@ -343,6 +346,13 @@ def _taken(runs: Path, first: str, phases: Sequence[str]) -> tuple[Path, Record]
         f"--from {first}: no run in {runs} has {', '.join(phases)} with the output they recorded",
         next_step=f"trey run --to {phases[-1]}",
     )
+
+
+def _stands(run_dir: Path, phase: str, entry: PhaseEntry) -> bool:
+    """Tell whether a phase's output and executed notebook are still those of its record."""
+    executed = run_dir / "notebooks" / f"{phase}.ipynb"
+    same = fingerprint.path_digest(run_dir / phase) == entry["output_sha256"]
+    return same and scraps.agree(executed, entry["scraps"])
 
 
 def _place_reason(state: ExternalState, pipeline: Pipeline) -> str | None:

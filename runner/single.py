@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import engines, fingerprint, gates, parameters, planning, record, references
+from runner import engines, fingerprint, gates, parameters, planning, record, references, scraps
 from runner.engines import Job
 from runner.errors import BadRequest
 from runner.fingerprint import RESERVED_FOLDER
@@ -18,6 +18,8 @@ from runner.record import GateEntry, PhaseEntry
 from runner.references import Secret
 
 FILE = "phase.json"
+NOTEBOOK = "notebook.ipynb"
+_NO_RECORD = (OSError, ValueError, LookupError, TypeError, AttributeError)  # what reading some other file raises
 
 
 @dataclass(frozen=True)
@@ -119,19 +121,26 @@ def _prepared(request: Request) -> tuple[Pipeline, dict[str, Path], dict[str, An
 def _evidence(pipeline: Pipeline, folders: Mapping[str, Path]) -> tuple[dict[str, PhaseEntry], list[GateEntry]]:
     """Find what is known of the given folders: `_phase/phase.json` inside of them, or the run.json beside them.
 
-    An entry counts only while the folder still has the digest that the entry records.
+    An entry counts only while the folder still has the digest that the entry records, and the executed notebook its
+    scraps.
     """
     known: dict[str, PhaseEntry] = {}
     judged: dict[str, GateEntry] = {}
     for name, folder in folders.items():
-        for path in (folder / RESERVED_FOLDER / FILE, folder.parent / record.FILE):
-            with contextlib.suppress(FileNotFoundError, ValueError):
+        own, run_dir = folder / RESERVED_FOLDER, folder.parent
+        for path, executed in (
+            (own / FILE, own / NOTEBOOK),
+            (run_dir / record.FILE, run_dir / "notebooks" / f"{name}.ipynb"),
+        ):
+            with contextlib.suppress(*_NO_RECORD):
                 found = json.loads(path.read_text(encoding="utf-8"))
-                entry = found["phases"].get(name)
-                if entry and entry["output_sha256"] == fingerprint.folder_digest(folder):
+                entry = found["phases"][name]
+                upstream = (*pipeline.before(name), name)
+                earlier = {_identity(gate): gate for gate in found["gates"] if gate["phase"] in upstream}
+                same = entry["output_sha256"] == fingerprint.folder_digest(folder) and "status" in entry
+                if same and scraps.agree(executed, entry["scraps"]):
                     known[name] = entry
-                    upstream = (*pipeline.before(name), name)
-                    judged |= {_identity(gate): gate for gate in found["gates"] if gate["phase"] in upstream}
+                    judged |= earlier
                     break
     return known, list(judged.values())
 
@@ -163,7 +172,7 @@ def _execute(  # noqa: PLR0913, PLR0917  # what `run` found out
         notebook=notebook.path,
         parameters=values,
         output_dir=out,
-        executed=own / "notebook.ipynb",
+        executed=own / NOTEBOOK,
         timeout=request.timeout or pipeline.timeouts.get(name),
         retries=pipeline.retries.get(name, 0),
         secrets=secrets[name],

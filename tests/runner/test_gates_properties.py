@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from runner import gates, scraps
+from runner.errors import BadRequest
 from runner.gates import Reference, Rule
 from runner.record import GateEntry, PhaseEntry
 
-from .conftest import entry
+from .conftest import Project, entry
+from .test_single import run as run_phase
 
 MORE = settings(max_examples=300, deadline=None)
 NAMES = ("value", "bound", "estimate", "n", "champion")  # the scraps a rule may look at, by what they are to it
@@ -419,3 +421,151 @@ def test_half_a_character_is_no_evidence(tmp_path: Path) -> None:
     found, _ = scraps.read(path, {})
     assert all("fault" in scrap for scrap in found.values())
     json.dumps(found, ensure_ascii=False).encode()
+
+
+# Stale: what an earlier run left is evidence only while it is what that run recorded.
+
+
+def edit_output(run_dir: Path) -> None:
+    (run_dir / "make" / "number.txt").write_text("9")
+
+
+def add_output(run_dir: Path) -> None:
+    (run_dir / "make" / "more.txt").write_text("")
+
+
+def lose_output(run_dir: Path) -> None:
+    (run_dir / "make" / "number.txt").unlink()
+
+
+def edit_record(run_dir: Path, **changed: Any) -> None:
+    path = run_dir / "run.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    found["phases"]["make"]["scraps"]["number"] |= {"value": 9} | changed
+    path.write_text(json.dumps(found), encoding="utf-8")
+
+
+def edit_type_in_record(run_dir: Path) -> None:
+    edit_record(run_dir, value=False)  # equal to 0, and something else
+
+
+def add_to_record(run_dir: Path) -> None:
+    path = run_dir / "run.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    found["phases"]["make"]["scraps"]["champion"] = {"value": False, "cell": 3}
+    path.write_text(json.dumps(found), encoding="utf-8")
+
+
+def edit_notebook(run_dir: Path) -> None:
+    path = run_dir / "notebooks" / "make.ipynb"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    for made in scrap_payloads(document):
+        made["data"] = 9
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def scrap_payloads(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for made in document["cells"]:
+        for shown in made.get("outputs", []):
+            yield from (part for kind, part in shown.get("data", {}).items() if kind.startswith(scraps.PREFIX))
+
+
+def glue_twice_in_notebook(run_dir: Path) -> None:
+    path = run_dir / "notebooks" / "make.ipynb"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["cells"].append(cell(output("number", 0)))
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def spoil_notebook(run_dir: Path) -> None:
+    (run_dir / "notebooks" / "make.ipynb").write_text("[]")
+
+
+def lose_notebook(run_dir: Path) -> None:
+    (run_dir / "notebooks" / "make.ipynb").unlink()
+
+
+STALE = [
+    edit_output,
+    add_output,
+    lose_output,
+    edit_record,
+    edit_type_in_record,
+    add_to_record,
+    edit_notebook,
+    glue_twice_in_notebook,
+    spoil_notebook,
+    lose_notebook,
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Give a project with a run of one phase, whose only scrap misses the gate of the phase after it."""
+    project = Project(tmp_path_factory.mktemp("stale"))
+    glue = json.dumps(next(iter(output("number", 0)["data"].items())))
+    project.notebook(
+        "make",
+        f"from pathlib import Path\nfrom IPython.display import display\nkind, scrap = {glue}",
+        'Path(output_dir, "number.txt").write_text("0")\ndisplay({kind: scrap}, raw=True)',
+        parameters='output_dir: str = "x"',
+    )
+    project.notebook("use", "1", parameters='make_dir: str = "x"\noutput_dir: str = "y"')
+    project.pipeline(
+        "phases: [make, use]\ngates: {use: [{scrap: make.number, min: 1}]}\nscraps: {make: {number: what was written}}"
+    )
+    project.run(run_id="first", last="make")
+    return project
+
+
+@pytest.fixture
+def stale(finished: Project) -> Iterator[Project]:
+    """Give that run to a test, and mend it afterwards."""
+    kept = {path: path.read_bytes() for path in finished.run_dir.rglob("*") if path.is_file()}
+    yield finished
+    for path in finished.run_dir.rglob("*"):
+        if path.is_file() and path not in kept:
+            path.unlink()
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def test_an_earlier_run_that_was_left_alone_is_evidence(stale: Project) -> None:
+    plan = stale.plan()
+    assert (plan["make"].status, plan["use"].status) == ("cached", "skipped")
+    assert plan["use"].gates[0]["reason"] == "0 < 1"
+
+
+@pytest.mark.parametrize("spoil", STALE)
+def test_evidence_that_was_touched_is_not_reused(stale: Project, spoil: Callable[[Path], None]) -> None:
+    spoil(stale.run_dir)
+    plan = stale.plan()
+    assert plan["make"].status == "run"
+    assert "verdict" not in plan["use"].gates[0]  # nothing is known of it before it has run
+
+
+@pytest.mark.parametrize("spoil", STALE)
+def test_evidence_that_was_touched_is_not_taken_with_from(stale: Project, spoil: Callable[[Path], None]) -> None:
+    spoil(stale.run_dir)
+    with pytest.raises(BadRequest, match=r"--from use: no run in .* has make with the output they recorded"):
+        stale.plan(first="use")
+
+
+@pytest.mark.parametrize("spoil", STALE)
+def test_evidence_that_was_touched_does_not_count_for_one_phase(
+    stale: Project, spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    spoil(stale.run_dir)
+    found = run_phase(stale, "use", str(tmp_path / "out"), f"make_dir={stale.run_dir}/make")
+    assert found["phases"]["use"]["status"] == "skipped"
+    assert found["gates"][0]["reason"] == "make.number is missing: nothing is known of make"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", "3", '{"phases": []}', '{"phases": {"make": 3}}', '{"phases": {"make": {}}}', "\ud800"],
+)
+def test_a_record_that_cannot_be_read_is_no_evidence(stale: Project, content: str, tmp_path: Path) -> None:
+    (stale.run_dir / "run.json").write_bytes(content.encode("utf-8", "surrogatepass"))
+    found = run_phase(stale, "use", str(tmp_path / "out"), f"make_dir={stale.run_dir}/make")
+    assert found["gates"][0]["reason"] == "make.number is missing: nothing is known of make"
