@@ -6,6 +6,7 @@ A clause is `between A and B` (both allowed), `at least A`, `at most A`, `above 
 Any other comment is help and bounds nothing.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,9 +39,9 @@ class Constraint:
         return (self.low is None or number >= self.low) and (self.high is None or number <= self.high)
 
     def breaches(self, value: Any) -> Iterator[float]:
-        """Give the numbers in a value that break it; items of lists count, None and texts do not."""
-        if isinstance(value, list):
-            for item in value:
+        """Give the numbers in a value that break it; items of lists and mappings count, None and texts do not."""
+        if isinstance(value, list | dict):
+            for item in value.values() if isinstance(value, dict) else value:
                 yield from self.breaches(item)
         elif isinstance(value, int | float) and not isinstance(value, bool) and not self.allows(value):
             yield value
@@ -50,7 +51,7 @@ def read(comment: str) -> tuple[str, Constraint | None]:
     """Split a comment into its help and its constraint.
 
     Raises:
-        ValueError: Its bounds leave no number.
+        ValueError: Its bounds leave no number, or are beyond the range of numbers.
     """
     found = _CLAUSE.search(comment.strip())
     if not found:
@@ -59,14 +60,22 @@ def read(comment: str) -> tuple[str, Constraint | None]:
     text = found[0].lstrip(", ")
     words = comment.strip()[: found.start()]
     if between:
-        low, high = float(first), float(second)
+        low, high = _number(first), _number(second)
         if low > high:
             raise ValueError(f"`{text}` leaves no number")
         return words, Constraint(text, low, high)
-    number = float(bound)
+    number = _number(bound)
     return words, {
         "at least": Constraint(text, low=number),
         "at most": Constraint(text, high=number),
         "above": Constraint(text, low=number, strict=True),
         "below": Constraint(text, high=number, strict=True),
     }[one_sided]
+
+
+def _number(written: str) -> float:
+    """Read a bound; a whole number stays one, since a float rounds it beyond 2**53."""
+    number = int(written) if re.fullmatch(r"[-+]?[\d_]+", written) else float(written)
+    if number in {math.inf, -math.inf}:
+        raise ValueError(f"`{written}` is beyond the range of numbers")
+    return number

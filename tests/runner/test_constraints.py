@@ -53,3 +53,19 @@ def test_between_means_what_it_says(low, high, value):
     assert list(constraint.breaches([value, None, "text", True, [value]])) == [value, value] * (
         not low <= value <= high
     )
+
+
+def test_items_of_mappings_are_bounded():
+    _, constraint = constraints.read("weights, at least 0")
+    assert list(constraint.breaches({"a": 1, "b": -1, "c": [-2, None], "d": "text"})) == [-1, -2]
+
+
+def test_a_whole_bound_is_not_rounded():
+    _, constraint = constraints.read("at least 9007199254740993")
+    assert not constraint.allows(2**53)
+    assert constraint.allows(2**53 + 1)
+
+
+def test_a_bound_beyond_all_numbers_is_a_fault():
+    with pytest.raises(ValueError, match="`1e999` is beyond the range of numbers"):
+        constraints.read("x, at most 1e999")
