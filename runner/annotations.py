@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 _PLAIN: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str, "list": list, "dict": dict}
+_DEPTH = 50  # how deep lists and mappings may stand in each other
 _KNOWN = "float, int, bool, str, list[T], dict[K, V], Literal[...], Optional[T], T | None"
 
 
@@ -38,26 +39,30 @@ def coerce(annotation: str, value: Any) -> Any:
         raise Mismatch(f"{str(error) or describe(value)}; allowed is {annotation}") from None
 
 
-def check_plain(value: Any) -> None:
+def check_plain(value: Any, depth: int = _DEPTH) -> None:
     """Refuse what a record cannot hold: only JSON's own values can be written and compared.
 
     Raises:
-        Mismatch: The value is or contains something else, such as a set, a tuple or NaN.
+        Mismatch: The value is or contains something else, such as a set, a tuple, NaN, half a character or itself.
     """
+    if depth == 0:
+        raise Mismatch(f"something nested more than {_DEPTH} deep, or in itself")
     match value:
-        case None | bool() | int() | str():
+        case None | bool():
             return
+        case int() | str():
+            _check_writable(value)
         case float():
             if not math.isfinite(value):
                 raise Mismatch(f"{value} is no finite number")
         case list():
             for item in value:
-                check_plain(item)
+                check_plain(item, depth - 1)
         case dict():
             for key, item in value.items():
                 if not isinstance(key, str):
                     raise Mismatch(f"the key {describe(key)} must be a string")
-                check_plain(item)
+                check_plain([key, item], depth)
         case _:
             raise Mismatch(f"{describe(value)} is neither number, bool, str, list, dict nor None")
 
@@ -138,7 +143,7 @@ def _check(node: ast.expr) -> None:
 def _literal(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError):
         raise ValueError(f"`{ast.unparse(node)}` inside Literal is no literal") from None
 
 
@@ -214,3 +219,12 @@ def _exactly(value: Any, wanted: type) -> Any:
     if type(value) is not wanted:
         raise Mismatch
     return value
+
+
+def _check_writable(value: int | str) -> None:
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise Mismatch(f"{describe(value)} holds half a character, which no file can hold") from None
+    except ValueError:
+        raise Mismatch("a whole number of more digits than Python writes") from None

@@ -173,9 +173,9 @@ def _code(source: str) -> str:
     """Give a text that is equal for two sources that do the same; empty where there is nothing to do."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # a magic: its text counts
+        return ast.dump(tree) if tree.body else ""
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a magic, or nested too deeply: its text counts
         return source.strip()
-    return ast.dump(tree) if tree.body else ""
 
 
 def _address_digest(url: str) -> str:

@@ -138,7 +138,7 @@ def read(path: Path) -> Notebook:
         cells = tuple(_cell(cell) for cell in document["cells"])
     except OSError as error:
         raise BadRequest(f"{path}: {error.strerror}", next_step="trey plan") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         step = f"open {path} in JupyterLab and save it again"
         raise BadRequest(f"{path} is no notebook of format 4: {error!r}", next_step=step) from None
     return Notebook(path, content, cells)
@@ -200,9 +200,12 @@ def declarations(source: str) -> tuple[list[Parameter], list[str]]:
     """
     try:
         tree = ast.parse(source)
+        helps = _comments(source)
     except SyntaxError as error:
-        return [], [f"line {error.lineno} of the `{TAG}` cell is no Python: {error.msg}"]
-    helps = _comments(source)
+        where = f"line {error.lineno} of the" if error.lineno else "the"
+        return [], [f"{where} `{TAG}` cell is no Python: {error.msg}"]
+    except (ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:  # half a character, too deep
+        return [], [f"the `{TAG}` cell is no Python: {error}"]
     found: dict[str, Parameter] = {}
     faults = []
     for statement in tree.body:
@@ -210,6 +213,9 @@ def declarations(source: str) -> tuple[list[Parameter], list[str]]:
             parameter = _declaration(statement, helps.get(statement.end_lineno or statement.lineno, ""))
         except ValueError as error:
             faults.append(f"line {statement.lineno} of the `{TAG}` cell: {error}")
+            continue
+        except RecursionError:
+            faults.append(f"line {statement.lineno} of the `{TAG}` cell is nested too deeply")
             continue
         if parameter and parameter.name in found:
             faults.append(f"line {statement.lineno} of the `{TAG}` cell declares {parameter.name} a second time")
@@ -221,7 +227,7 @@ def declarations(source: str) -> tuple[list[Parameter], list[str]]:
 def _cell(cell: dict[str, Any]) -> Cell:
     source = cell["source"]
     tags = cell.get("metadata", {}).get("tags", [])
-    return Cell(cell["cell_type"], source if isinstance(source, str) else "".join(source), tuple(tags))
+    return Cell(cell["cell_type"], source if isinstance(source, str) else "".join(source), tuple(map(str, tags)))
 
 
 def _declaration(statement: ast.stmt, comment: str) -> Parameter | None:
@@ -260,5 +266,5 @@ def _literal(name: str, node: ast.expr) -> Any:
 
 def _comments(source: str) -> dict[int, str]:
     """Give the comment that ends each line, by line number from 1."""
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    tokens = tokenize.generate_tokens(io.StringIO(source, newline=None).readline)  # lines end as ast sees them
     return {token.start[0]: token.string.lstrip("#").strip() for token in tokens if token.type == tokenize.COMMENT}

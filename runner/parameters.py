@@ -109,12 +109,19 @@ def is_address(value: Any) -> bool:
 
 
 def absolute(name: str, value: Any, base: Path) -> Any:
-    """Make the value of a parameter that names a path absolute, and a reference to a file; others stay as they are."""
-    if references.is_reference(value):
-        return references.absolute(value, base)
-    if not is_place(name) or not isinstance(value, str) or not value or is_address(value):
-        return value
-    return str((base / Path(value).expanduser()).resolve())
+    """Make the value of a parameter that names a path absolute, and a reference to a file; others stay as they are.
+
+    Raises:
+        Mismatch: It cannot be a path: it has a NUL in it, or begins with the `~` of nobody.
+    """
+    try:
+        if references.is_reference(value):
+            return references.absolute(value, base)
+        if not is_place(name) or not isinstance(value, str) or not value or is_address(value):
+            return value
+        return str((base / Path(value).expanduser()).resolve())
+    except (ValueError, RuntimeError) as error:
+        raise annotations.Mismatch(f"{annotations.describe(value)}, which is no path: {error}") from None
 
 
 def overridden(parameters: Mapping[str, Parameter], values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -205,7 +212,11 @@ def _value(phase: str, parameter: Parameter, layers: Sequence[Layer], folder: Pa
         for group in (SHARED, phase)
         if parameter.name in layer.values.get(group, {})
     ]
-    value, result = parameter.default, absolute(parameter.name, parameter.default, folder)
+    result = parameter.default
+    try:
+        result = absolute(parameter.name, parameter.default, folder)
+    except annotations.Mismatch as error:
+        faults.append(f"{phase}.ipynb: the default of {parameter.name} is {error}")
     for layer, group, value in given:
         try:
             result = absolute(parameter.name, parameter.coerce(value), layer.base)
@@ -244,5 +255,12 @@ def _missing(phase: str, values: Mapping[str, Any]) -> Iterator[str]:
     source = values.get("source")
     if not isinstance(source, str) or not source or is_address(source) or references.is_reference(source):
         return
-    if not Path(source).exists():
+    if not _exists(Path(source)):
         yield f"{phase}.source is {source}, which does not exist; give --set {phase}.source=PATH"
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name of more than 255 bytes
+        return False

@@ -37,18 +37,23 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    yaml_implicit_resolvers = (
-        _Loader.yaml_implicit_resolvers
-    )  # so that it quotes what the loader would take for another type
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers  # it quotes what would be read as another type
 
     def ignore_aliases(self, data: Any) -> bool:
         """Write everything out."""
         return True
 
 
+def _whole(loader: Any, node: yaml.ScalarNode) -> int:
+    number: int = loader.construct_yaml_int(node)
+    str(number)  # raises ValueError for more digits than Python writes, which 0x can give
+    return number
+
+
 for _tag, _pattern in _NUMBERS.items():
     _Loader.add_implicit_resolver(_tag, _pattern, list("-+0123456789."))
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
 def parse(text: str) -> Any:
@@ -63,6 +68,10 @@ def parse(text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise ValueError(f"{where}{getattr(error, 'problem', None) or error}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except (LookupError, TypeError, AttributeError) as error:  # PyYAML, of a value that does not fit its tag
+        raise ValueError(f"a tag does not fit its value ({type(error).__name__}: {error})") from None
 
 
 def dump(content: Mapping[str, Any]) -> str:
