@@ -184,7 +184,7 @@ SPOILED: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("rule", SHAPES, ids=str)
+@pytest.mark.parametrize("rule", SHAPES, ids=lambda rule: " ".join([rule.kind, *looked_at(rule)]))
 def test_each_defect_of_each_scrap_fails_each_shape_of_rule(rule: Rule) -> None:
     good = {name: {"value": value, "cell": 1} for name, value in GOOD.items()}
     assert judged(rule, {"evaluate": entry(**good)})["verdict"] == "pass"
