@@ -8,6 +8,7 @@ atomic and seldom, secrets reach the kernel but no file, and the kernel is this 
 import asyncio
 import contextlib
 import errno
+import json
 import logging
 import math
 import os
@@ -244,8 +245,11 @@ class _Manager(NotebookExecutionManager):
             self.on_cell(CellEvent(kind, index, number, len(self.numbers), first, seconds, meta.status))
 
     def _write(self, *, durable: bool) -> None:
+        """Write the notebook; in between in one line, which takes a tenth of the time."""
         started = time.monotonic()
-        write_atomic(self.path, nbformat.v4.writes(self.redactor.value(self.nb)).encode(), durable=durable)
+        safe = self.redactor.value(self.nb)
+        text = nbformat.v4.writes(safe) if durable else json.dumps(safe, ensure_ascii=False)
+        write_atomic(self.path, text.encode(), durable=durable)
         took = time.monotonic() - started
         self._next_save = started + max(_SAVE_EVERY, took / _SAVE_SHARE)
 
