@@ -337,6 +337,8 @@ def _new_folder(prepared: Prepared) -> Path:
     try:
         run_dir.mkdir(parents=True)
     except FileExistsError:
+        if prepared.request.run_id is None:  # another run began in this second and drew the same letters
+            return _new_folder(prepared)
         name = run_dir.name
         if record.is_held(run_dir):
             raise BadRequest(f"another runner is at work in {run_dir}", next_step=f"trey show {name}") from None

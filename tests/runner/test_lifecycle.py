@@ -52,6 +52,12 @@ def test_a_run_leaves_all_of_it_in_its_folder(chain: Project) -> None:
     ]  # fmt: skip
 
 
+def test_runs_that_begin_in_one_second_get_names_of_their_own(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "new_run_id", iter(["same", "same", "other"]).__next__)
+    assert chain.run()["run_id"] == "same"
+    assert chain.run()["run_id"] == "other"
+
+
 def test_what_happens_is_told_and_written_as_it_happens(chain: Project) -> None:
     chain.run(last="make")
     told = [word[:2] for word in chain.watcher.told if word[0] != "cell"]
