@@ -110,7 +110,7 @@ class _Run:
         record.keep_reserve(self.run_dir)
         _write_params(self.run_dir, self.prepared)
         self._save()
-        self.events.write("run-resumed" if self.record["resumed_at"] else "run-started", run=self.run_dir.name)
+        self.events.write("run-resumed" if self.record.get("resumed_at") else "run-started", run=self.run_dir.name)
         try:
             self._go_through()
         except KeyboardInterrupt:
@@ -204,7 +204,7 @@ class _Run:
 
     def _forget_from(self, phase: str) -> None:
         """Forget what an earlier runner of this run left of this phase and of all after it."""
-        if not self.record["resumed_at"]:
+        if not self.record.get("resumed_at"):
             return
         names = list(self.phases)
         for name in names[names.index(phase) :]:
@@ -386,7 +386,7 @@ def _new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Reco
         "created_at": earlier["created_at"] if earlier else now,
         "finished_at": None,
         "seconds": None,
-        "resumed_at": [*earlier["resumed_at"], now] if earlier else [],
+        "resumed_at": [*earlier.get("resumed_at", []), now] if earlier else [],
         "command": request.command,
         "request": {
             "pipeline": str(request.pipeline),

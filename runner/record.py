@@ -150,6 +150,17 @@ class PipelineEntry(TypedDict):
     scraps: dict[str, dict[str, str]]
 
 
+class SignOff(TypedDict):
+    """What a person decided about a run, bound to a digest: it is void for any other."""
+
+    kind: Literal["approval", "rejection", "waiver"]
+    subject: str
+    by: str
+    at: str
+    comment: str
+    digest: str
+
+
 class RequestEntry(TypedDict):
     """What was asked for, as far as `trey resume` needs it besides the parameters, which stand with the phases."""
 
@@ -171,9 +182,9 @@ class Record(TypedDict):
     created_at: str
     finished_at: str | None
     seconds: float | None
-    resumed_at: list[str]
+    resumed_at: NotRequired[list[str]]
     command: str
-    request: RequestEntry
+    request: NotRequired[RequestEntry]
     runner: dict[str, Any]
     source: Source
     params_sha256: str
@@ -181,6 +192,7 @@ class Record(TypedDict):
     phases: dict[str, PhaseEntry]
     gates: list[GateEntry]
     decision: Decision | None
+    sign_offs: NotRequired[list[SignOff]]
 
 
 def now() -> str:
@@ -256,6 +268,8 @@ def load(run_dir: Path) -> Record:
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else type(record).__name__
         raise BadRecord(f"{path} has schema {found!r}; this version reads {SCHEMA}", next_step="trey runs")
+    if lacking := _lacking(record):
+        raise BadRecord(f"{path} lacks {', '.join(lacking)}", next_step="trey runs")
     return abandoned(record) if record["status"] == "running" and not is_held(run_dir) else record
 
 
@@ -263,6 +277,16 @@ def is_complete(run_dir: Path, record: Record) -> bool:
     """Tell whether a run went to its end, report included, and left nothing that could go on."""
     finished = record["finished_at"] is not None and (run_dir / REPORT).is_file()
     return record["status"] == "succeeded" and finished
+
+
+def _lacking(record: Record) -> list[str]:
+    """Name what a record lacks to be one: written by an early version, or by hand."""
+    lacking = sorted(Record.__required_keys__ - set(record))
+    phases = record.get("phases")
+    for phase, entry in phases.items() if isinstance(phases, dict) else ():
+        known = set(entry) if isinstance(entry, dict) else set()
+        lacking += [f"phases.{phase}.{key}" for key in sorted(PhaseEntry.__required_keys__ - known)]
+    return lacking
 
 
 def list_runs(runs_dir: Path) -> list[Path]:

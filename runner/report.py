@@ -5,6 +5,7 @@ All words come from the record; nothing here knows what the notebooks are about.
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 from markupsafe import Markup
 
 from runner import record, render, templates
+from runner.gates import CHAMPION
 from runner.notebook import own_cells
-from runner.record import GateEntry, PhaseEntry, Record
+from runner.record import GateEntry, PhaseEntry, Record, ScrapEntry
 
 DIGEST = 64  # characters of a sha256
 HEADLINES = {
@@ -76,10 +78,30 @@ class Judged:
     description: str
     href: str
     value: str
+    interval: str
     bound: str
     n: str
     reason: str
     why: str
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The comparison of a phase with what production runs."""
+
+    phase: str
+    exists: bool
+    href: str
+    results: list[Result]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of where a run comes from."""
+
+    name: str
+    shown: str
+    full: str
 
 
 @dataclass(frozen=True)
@@ -117,12 +139,14 @@ def page(found: Record, run_dir: Path) -> str:
         reason=decision["reason"],
         failures=[(name, entry, NEXT[entry["cause"] or "internal"]) for name, entry in _failed(phases)],
         gates=[_judged(gate, phases, found) for gate in found["gates"]],
+        champions=list(_champions(phases)),
+        sign_offs=found.get("sign_offs", []),
+        provenance=list(_provenance(found)),
         results={name: list(_results(name, entry)) for name, entry in phases.items() if entry["scraps"]},
         displays={name: glued for name in phases if (glued := list(_displays(name, phases[name], run_dir)))},
         phases=phases,
         statuses=STATUSES,
         notebooks={name for name in phases if (run_dir / "notebooks" / f"{name}.html").is_file()},
-        dirty=_dirty(found),
         as_json=lambda value: json.dumps(value, ensure_ascii=False, indent=1),
         shown=shown,
     )
@@ -137,7 +161,8 @@ def shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}" if math.isfinite(value) and 0 < abs(value) < 1e-3 else f"{value:.4f}"  # noqa: PLR2004
+        small = math.isfinite(value) and 0 < abs(value) < 1e-3  # noqa: PLR2004
+        return f"{value:.4g}" if small else f"{value:,.4f}".rstrip("0").rstrip(".")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) == DIGEST and text.isalnum():
         return f"{text[:12]}…"
@@ -151,17 +176,34 @@ def _failed(phases: dict[str, PhaseEntry]) -> Iterator[tuple[str, PhaseEntry]]:
 def _results(phase: str, entry: PhaseEntry) -> Iterator[Result]:
     """Give a line per scrap; `x_low` and `x_high` become the interval of `x`."""
     scraps = entry["scraps"]
-    for name, scrap in scraps.items():
+    for name in scraps:
         if any(name == f"{base}{end}" and base in scraps for end in ("_low", "_high") for base in [name[: -len(end)]]):
             continue
-        text = shown(scrap["value"])
-        ends = [scraps.get(f"{name}{end}") for end in ("_low", "_high")]
-        if ends[0] and ends[1]:
-            text += f" ({shown(ends[0]['value'])} to {shown(ends[1]['value'])})"
-        yield Result(
-            name, text, str(scrap["value"]), scrap.get("description", ""), _href(phase, scrap["cell"]),
-            scrap.get("fault", ""),
-        )  # fmt: skip
+        yield _result(phase, name, scraps)
+
+
+def _result(phase: str, name: str, scraps: dict[str, ScrapEntry]) -> Result:
+    scrap = scraps[name]
+    return Result(
+        name, _with_interval(name, scraps), str(scrap["value"]), scrap.get("description", ""),
+        _href(phase, scrap["cell"]), scrap.get("fault", ""),
+    )  # fmt: skip
+
+
+def _with_interval(name: str, scraps: dict[str, ScrapEntry]) -> str:
+    """Give a result and, where its ends were recorded, its interval: 0.98 (0.97 to 0.99)."""
+    ends = [shown(scraps[name + end]["value"]) for end in ("_low", "_high") if name + end in scraps]
+    text = shown(scraps[name]["value"])
+    return text + (f" ({ends[0]} to {ends[1]})" if len(ends) > 1 else "")
+
+
+def _champions(phases: dict[str, PhaseEntry]) -> Iterator[Champion]:
+    """Give the comparisons with a champion: of each phase that glued whether there is one."""
+    for phase, entry in phases.items():
+        scraps = entry["scraps"]
+        if CHAMPION in scraps and "fault" not in scraps[CHAMPION]:
+            results = [result for result in _results(phase, entry) if result.name.startswith(f"{CHAMPION}_")]
+            yield Champion(phase, scraps[CHAMPION]["value"] is True, _href(phase, scraps[CHAMPION]["cell"]), results)
 
 
 def _judged(gate: GateEntry, phases: dict[str, PhaseEntry], found: Record) -> Judged:
@@ -178,6 +220,7 @@ def _judged(gate: GateEntry, phases: dict[str, PhaseEntry], found: Record) -> Ju
         description=found["pipeline"]["scraps"].get(phase, {}).get(name, ""),
         href=_href(phase, scrap["cell"]) if scrap else "",
         value="" if gate["verdict"] == "not-applicable" else shown(gate["value"]),
+        interval=_estimated(gate, phases),
         bound=f"{BOUNDS[rule[0]]} {shown(gate['bound'])}{reference}" if rule else "",
         n=shown(gate["n"]) if gate.get("n") is not None else "",
         reason=gate["reason"],
@@ -194,12 +237,42 @@ def _displays(phase: str, entry: PhaseEntry, run_dir: Path) -> Iterator[Display]
     for glued in entry["displays"]:
         for output in cells[glued["cell"]].get("outputs", []):
             if output.get("metadata", {}).get("scrapbook", {}).get("name") == glued["name"]:
-                caption = glued["name"].partition("_")[2].replace("_", " ")
+                caption = re.sub(r"^(plot|table)_", "", glued["name"]).replace("_", " ")
                 yield Display(render.display(output), caption, _href(phase, glued["cell"]))
 
 
 def _href(phase: str, cell: int) -> str:
     return f"notebooks/{phase}.html#cell-{cell}"
+
+
+def _estimated(gate: GateEntry, phases: dict[str, PhaseEntry]) -> str:
+    """Give the estimate whose cautious end a gate judges, with its interval; empty where the end stands alone."""
+    phase, _, end = (gate["scrap"] or "").partition(".")
+    name = re.sub("_(low|high)$", "", end)
+    scraps = phases[phase]["scraps"] if phase in phases else {}
+    return _with_interval(name, scraps) if name != end and name in scraps else ""
+
+
+def _provenance(found: Record) -> Iterator[Fact]:
+    """Say where a run comes from: command, commit, data, seeds, lock, parameters, notebooks."""
+    source, phases = found["source"], found["phases"]
+    yield Fact("Command", found["command"], "")
+    yield Fact("Commit", _dirty(found), source["commit"] or "")
+    for phase, entry in phases.items():
+        for name, digest in entry["inputs"].items():
+            if name in entry["params"] and entry["params"][name]:
+                yield Fact(f"Data of {phase}: {name}", f"{entry['params'][name]}, {shown(digest)}", digest)
+    seeds = {phase: entry["params"]["seed"] for phase, entry in phases.items() if "seed" in entry["params"]}
+    if seeds:
+        alike = len(set(map(str, seeds.values()))) == 1
+        yield Fact("Seed", shown(next(iter(seeds.values()))) if alike else json.dumps(seeds), "")
+    yield Fact("Lock", shown(source["lock_sha256"]) if source["lock_sha256"] else "none", source["lock_sha256"] or "")
+    yield Fact("Parameters", shown(found["params_sha256"]), found["params_sha256"])
+    for phase, entry in phases.items():
+        if entry["key"]:
+            digest = entry["notebook"]["source_sha256"]
+            said = f"{entry['notebook']['path']} {shown(digest)}, {len(entry['code'])} modules of the project"
+            yield Fact(f"Notebook of {phase}", f"{said}, Python {entry.get('python', 'unknown')}", digest)
 
 
 def _dirty(found: Record) -> str:

@@ -14,9 +14,11 @@ from runner.errors import BadRecord, NoSuchRun, RunBusy
 def write(runs: Path, run_id: str, created_at: str = "2026-11-23T10:15:00.000Z", **more: Any) -> Path:
     folder = runs / run_id
     folder.mkdir(parents=True)
-    phases = {"a": {"status": "succeeded"}, "b": {"status": "running"}, "c": {"status": "pending"}}
+    statuses = {"a": "succeeded", "b": "running", "c": "pending"}
+    empty = dict.fromkeys(sorted(record.PhaseEntry.__required_keys__))
+    phases = {name: empty | {"status": status} for name, status in statuses.items()}
     content = {"schema": 1, "run_id": run_id, "status": "succeeded", "created_at": created_at, "phases": phases, **more}
-    record.save(folder, content)  # type: ignore[arg-type]
+    record.save(folder, dict.fromkeys(record.Record.__required_keys__) | content)  # type: ignore[arg-type]
     return folder
 
 
@@ -60,7 +62,7 @@ def test_a_run_is_found_by_its_name_or_its_beginning(tmp_path: Path) -> None:
         record.find(tmp_path / "absent", "last")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 2}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 2}', '{"schema": 1}', '{"schema": 1, "phases": {"a": 3}}'])
 def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(BadRecord, match=r"run\.json"):

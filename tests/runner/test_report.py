@@ -58,7 +58,7 @@ def test_a_release_shows_values_intervals_and_reasons(run: Callable[..., tuple[s
     assert '<h1 class="good">Release</h1>' in html
     assert "1 of 1 gates passed" in html
     assert "half wrong is a coin" in html
-    assert "0.7500 (0.6000 to 0.9000)" in html
+    assert "0.75 (0.6 to 0.9)" in html
     assert "share &lt;right&gt;" in html
 
 
@@ -106,7 +106,9 @@ def test_a_run_cut_short_has_a_page(run: Callable[..., tuple[str, Path]]) -> Non
         (1234567, "1,234,567"),
         (0.98765, "0.9877"),
         (1.5e-7, "1.5e-07"),
-        (0.0, "0.0000"),
+        (0.0, "0"),
+        (0.95, "0.95"),
+        (12345.678, "12,345.678"),
         ("a" * 64, "aaaaaaaaaaaa…"),
         ([1, 2], "[1, 2]"),
         ("blue", "blue"),
@@ -131,3 +133,57 @@ def test_pictures_and_tables_that_were_glued_are_shown(project: Project) -> None
     assert "<table><tbody><tr><td>0.9953</td></tr></tbody></table>" in html
     assert '<figcaption><a href="notebooks/measure.html#cell-3">by plant</a></figcaption>' in html
     assert "aside" not in html
+
+
+COMPARED = GLUE + "\nglue('champion', {exists})\nglue('champion_delta', 0.012)\nglue('champion_delta_low', -0.003)"
+COMPARED += "\nglue('champion_delta_high', 0.027)"
+
+
+@pytest.mark.parametrize(("exists", "said"), [("True", "0.012 (-0.003 to 0.027)"), ("False", "no champion</a> yet")])
+def test_the_champion_stands_beside_the_challenger(project: Project, exists: str, said: str) -> None:
+    project.pipeline("phases: [judge]")
+    project.notebook("judge", COMPARED.replace("{exists}", exists), parameters='output_dir: str = "x"')
+    project.run()
+    html = (project.run_dir / record.REPORT).read_text(encoding="utf-8")
+    section = html.split("<h2>Champion against challenger</h2>")[1].split("</section>")[0]
+    assert said in section
+    assert 'href="notebooks/judge.html#cell-2"' in section
+
+
+def test_a_gate_on_an_end_shows_the_whole_interval(run: Callable[..., tuple[str, Path]]) -> None:
+    html, _ = run()
+    row = next(part for part in html.split("<tr>")[1:] if "half wrong is a coin" in part)
+    assert "<small>of 0.75 (0.6 to 0.9)</small>" in row
+    assert 'data-label="n"' not in row
+
+
+def test_where_a_run_comes_from_is_told(project: Project) -> None:
+    data = project.write("data.csv", "a\n")
+    project.pipeline("phases: [load]\nlock: lock.txt")
+    project.write("params/lock.txt", "one==1")
+    project.notebook("load", "1", parameters='source: str = ""\nseed: int = 7\noutput_dir: str = "x"')
+    found = project.run(sets=(f"load.source={data}",))
+    html = (project.run_dir / record.REPORT).read_text(encoding="utf-8")
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", html))
+    digest = found["phases"]["load"]["inputs"]["source"]
+    assert facts["Data of load: source"] == f"{data}, {digest[:12]}…"
+    assert digest in html
+    assert facts["Seed"] == "7"
+    assert facts["Commit"] == "unknown: not in a git repository"
+    assert facts["Notebook of load"].startswith(
+        f"notebooks/load.ipynb {found['phases']['load']['notebook']['source_sha256'][:12]}…"
+    )
+    assert facts["Lock"] == f"{found['source']['lock_sha256'][:12]}…"  # type: ignore[index]
+
+
+def test_what_people_decided_is_shown(run: Callable[..., tuple[str, Path]]) -> None:
+    html, run_dir = run()
+    assert "Nobody has approved or rejected this run, and nothing was waived." in html
+    found = record.load(run_dir)
+    words = {"by": "<ada>", "at": "2026-11-24T10:15:00.000Z", "comment": "too few parts of 1996", "digest": "d" * 64}
+    found["sign_offs"] = [{"kind": "waiver", "subject": "measure.absent", **words}]  # type: ignore[typeddict-item]
+    record.save(run_dir, found)
+    html = write_report(run_dir).read_text(encoding="utf-8")
+    top, rest = html.split("</header>")
+    assert "<strong>Waived by &lt;ada&gt;:</strong> measure.absent: too few parts of 1996" in top
+    assert f'<code title="{"d" * 64}">dddddddddddd…</code>' in rest

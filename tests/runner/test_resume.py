@@ -21,6 +21,9 @@ from .test_lifecycle import statuses
 HERE = Path(__file__).parent
 TIMES = {"created_at", "finished_at", "started_at", "resumed_at", "seconds", "pid"}  # of the record
 TIMES |= {"start_time", "end_time", "duration", "execution"}  # of notebooks
+_TIMES = re.compile(  # of a page: seconds and dates, the command, and how often it was resumed
+    r"\d+(\.\d+)?( s\b|</td>)|\d{4}-\d\d-\d\d \d\d:\d\d|<dd>trey.*?</dd>|\s+· resumed \d+ times?"
+)
 POINTS = 8  # at which the runner is killed; TREY_KILLS=all takes every one
 
 
@@ -178,9 +181,7 @@ def contents(folder: Path) -> dict[str, Any]:
         if path.suffix in {".json", ".ipynb"}:
             found[name] = timeless(json.loads(text))
         else:  # a page: seconds and dates aside
-            found[name] = re.sub(
-                r"\d+(\.\d+)?( s\b|</td>)|\d\d\d\d-\d\d-\d\d \d\d:\d\d|<code>trey.*?</code>", "TIME", text
-            )
+            found[name] = _TIMES.sub("", text)
     return found
 
 
