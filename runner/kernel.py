@@ -4,10 +4,12 @@ It ends when the runner ends, however that ends; it tells its stack on request; 
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +19,9 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 _SOCKET_PATH = 80  # characters; a longer path of a socket is refused by the system
+_PREFIX = "trey-kernel-"
+_LOCK = "lock"
+_MOMENT = 60  # seconds in which a folder that nobody holds may still be in the making
 _LAUNCH = """
 import sys
 sys.path.remove("")  # a file beside the notebook hides no module from the kernel itself; IPython adds it again
@@ -58,13 +63,26 @@ class OwnKernel(AsyncKernelManager):
 
 @contextlib.contextmanager
 def socket_folder() -> Iterator[Path]:
-    """Give a temporary folder whose path is short enough for sockets."""
+    """Give a temporary folder whose path is short enough for sockets; what killed runners left beside it is removed."""
     long = len(tempfile.gettempdir()) > _SOCKET_PATH
-    folder = Path(tempfile.mkdtemp(prefix="trey-", dir="/tmp" if long else None))  # noqa: S108
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    place = Path("/tmp") if long else Path(tempfile.gettempdir())  # noqa: S108
+    _sweep(place)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+    with (folder / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(place: Path) -> None:
+    """Remove the folders of runners that are gone: nobody holds their lock, and they are no longer being made."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), (folder / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - folder.stat().st_mtime > _MOMENT:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def last_words() -> IO[bytes]:

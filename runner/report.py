@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from runner import record, render, templates
 from runner.gates import CHAMPION
@@ -149,6 +149,7 @@ def page(found: Record, run_dir: Path) -> str:
         notebooks={name for name in phases if (run_dir / "notebooks" / f"{name}.html").is_file()},
         as_json=lambda value: json.dumps(value, ensure_ascii=False, indent=1),
         shown=shown,
+        breakable=breakable,
     )
 
 
@@ -167,6 +168,11 @@ def shown(value: Any) -> str:
     if len(text) == DIGEST and text.isalnum():
         return f"{text[:12]}…"
     return text
+
+
+def breakable(text: str) -> Markup:
+    """Let a long name go on in the next line behind its dots and underscores."""
+    return Markup(re.sub(r"([._])(?=\w)", r"\1<wbr>", str(escape(text))))  # noqa: S704  escaped
 
 
 def _failed(phases: dict[str, PhaseEntry]) -> Iterator[tuple[str, PhaseEntry]]:

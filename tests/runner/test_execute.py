@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import signal
@@ -271,3 +272,22 @@ def test_many_cells_do_not_take_quadratic_time(tmp_path: Path) -> None:
     started = time.monotonic()
     assert execute(source, tmp_path / "out.ipynb", {}) == Outcome()
     assert time.monotonic() - started < 10
+
+
+def test_what_killed_runners_left_in_the_temporary_folder_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
+    for name in ("dead", "alive", "young"):
+        folder = tmp_path / "t" / f"trey-kernel-{name}"
+        folder.mkdir(parents=True)
+        (folder / "lock").touch()
+        (folder / "kernel.json").touch()
+        if name != "young":
+            os.utime(folder, (1, 1))
+    (tmp_path / "t" / "trey-kernel-of-somebody-else").mkdir()
+    with (tmp_path / "t" / "trey-kernel-alive" / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert ran(tmp_path, "1") == Outcome()
+    left = sorted(path.name for path in (tmp_path / "t").iterdir())
+    assert left == ["trey-kernel-alive", "trey-kernel-of-somebody-else", "trey-kernel-young"]
