@@ -114,7 +114,7 @@ class Prepared:
         for run_dir, entry in self._earlier(phase):
             if entry["key"] != inputs.key:
                 continue
-            fault = self._fault(run_dir, phase, entry)
+            fault = _fault(self.pipeline, run_dir, phase, entry)
             if fault is None:
                 since = entry["cached_from"] or run_dir.name
                 return Choice(f"unchanged since {since}", inputs, Reuse(run_dir, run_dir.name, entry))
@@ -130,7 +130,7 @@ class Prepared:
             entry: What the record says of it.
             inputs: What it depends on now; None if `--from` took it from another run.
         """
-        fault = self._fault(run_dir, phase, entry)
+        fault = _fault(self.pipeline, run_dir, phase, entry)
         if fault is None and inputs and entry["key"] != inputs.key:
             fault = self._changes(phase, entry, inputs)
         return Choice(fault or entry["why"], inputs, kept=fault is None)
@@ -160,18 +160,6 @@ class Prepared:
             if entry and entry["status"] in USABLE and entry["key"]:
                 yield run_dir, entry
 
-    def _fault(self, run_dir: Path, phase: str, entry: PhaseEntry) -> str | None:
-        """Say why the results of an earlier run no longer stand; None where they do."""
-        if fingerprint.path_digest(run_dir / phase) != entry["output_sha256"]:
-            return f"the output in {run_dir.name} no longer matches its digest"
-        executed = run_dir / "notebooks" / f"{phase}.ipynb"
-        if not executed.is_file():
-            return f"the executed notebook in {run_dir.name} is gone"
-        if not scraps.agree(executed, entry["scraps"]):
-            return f"the executed notebook in {run_dir.name} does not hold the scraps of its record"
-        changed = changed_places(entry["external"], self.pipeline)
-        return "; ".join(changed) or None
-
     def _difference(self, phase: str, inputs: Inputs) -> str:
         for _, entry in self._earlier(phase):
             return self._changes(phase, entry, inputs)
@@ -198,7 +186,7 @@ def prepare(request: Request) -> Prepared:
     prepared = Prepared(request, pipeline, {}, runs, None, lock)
     prepared.params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, prepared.asked)
     if request.first:
-        prepared.taken = _taken(runs, request.first, pipeline.before(request.first))
+        prepared.taken = _taken(pipeline, runs, request.first)
     return prepared
 
 
@@ -330,29 +318,38 @@ def check_options(request: Request, pipeline: Pipeline) -> None:
         raise BadRequest(*faults, next_step="trey run --help")
 
 
-def _taken(runs: Path, first: str, phases: Sequence[str]) -> tuple[Path, Record] | None:
-    """Find the newest run whose phases before `first` all succeeded and still have their output and their scraps."""
+def _taken(pipeline: Pipeline, runs: Path, first: str) -> tuple[Path, Record] | None:
+    """Find the newest run whose phases before `first` all succeeded and still stand."""
+    phases = pipeline.before(first)
+    rejected = ""
     for run_dir, found in record.history(runs) if phases else ():
-        entries = [found["phases"].get(phase) for phase in phases]
-        if all(entry and entry["status"] in USABLE for entry in entries):
-            for phase, entry in zip(phases, entries, strict=True):
-                if entry and not _stands(run_dir, phase, entry):
-                    break
-            else:
-                return run_dir, found
+        entries = {phase: found["phases"].get(phase) for phase in phases}
+        if not all(entry and entry["status"] in USABLE for entry in entries.values()):
+            continue
+        faults = [
+            fault for phase, entry in entries.items() if entry and (fault := _fault(pipeline, run_dir, phase, entry))
+        ]
+        if not faults:
+            return run_dir, found
+        rejected = rejected or f"; of {run_dir.name}, {faults[0]}"
     if not phases:
         return None
     raise BadRequest(
-        f"--from {first}: no run in {runs} has {', '.join(phases)} with the output they recorded",
+        f"--from {first}: no run in {runs} has {', '.join(phases)} as they were recorded{rejected}",
         next_step=f"trey run --to {phases[-1]}",
     )
 
 
-def _stands(run_dir: Path, phase: str, entry: PhaseEntry) -> bool:
-    """Tell whether a phase's output and executed notebook are still those of its record."""
+def _fault(pipeline: Pipeline, run_dir: Path, phase: str, entry: PhaseEntry) -> str | None:
+    """Say why the results of an earlier run no longer stand; None where they do."""
+    if fingerprint.path_digest(run_dir / phase) != entry["output_sha256"]:
+        return f"the output in {run_dir.name} no longer matches its digest"
     executed = run_dir / "notebooks" / f"{phase}.ipynb"
-    same = fingerprint.path_digest(run_dir / phase) == entry["output_sha256"]
-    return same and scraps.agree(executed, entry["scraps"])
+    if not executed.is_file():
+        return f"the executed notebook in {run_dir.name} is gone"
+    if not scraps.agree(executed, entry["scraps"]):
+        return f"the executed notebook in {run_dir.name} does not hold the scraps of its record"
+    return "; ".join(changed_places(entry["external"], pipeline)) or None
 
 
 def _place_reason(state: ExternalState, pipeline: Pipeline) -> str | None:

@@ -547,7 +547,7 @@ def test_evidence_that_was_touched_is_not_reused(stale: Project, spoil: Callable
 @pytest.mark.parametrize("spoil", STALE)
 def test_evidence_that_was_touched_is_not_taken_with_from(stale: Project, spoil: Callable[[Path], None]) -> None:
     spoil(stale.run_dir)
-    with pytest.raises(BadRequest, match=r"--from use: no run in .* has make with the output they recorded"):
+    with pytest.raises(BadRequest, match=r"--from use: no run in .* has make as they were recorded; of "):
         stale.plan(first="use")
 
 

@@ -246,7 +246,7 @@ def test_an_interrupted_run_says_so(chain: Project) -> None:
 
 
 def test_from_takes_what_came_before_from_the_newest_run_that_has_it(chain: Project) -> None:
-    with pytest.raises(BadRequest, match=r"--from use: no run in .* has make with the output they recorded"):
+    with pytest.raises(BadRequest, match=r"--from use: no run in .* has make as they were recorded"):
         chain.run(first="use")
     chain.run(run_id="first", last="make", sets=("make.number=4",))
     found = chain.run(run_id="second", first="use")
@@ -411,3 +411,26 @@ def test_a_run_that_fills_the_disk_can_still_say_so(project: Project, small_disk
         path.unlink()
     project.notebook("a", "1", parameters='output_dir: str = ""')
     assert lifecycle.resume(project.run_dir, project.watcher)[1]["status"] == "succeeded"  # type: ignore[arg-type]
+
+
+def test_from_takes_nothing_whose_place_outside_has_changed(project: Project) -> None:
+    place = project.write("place.txt", "one")
+    project.write(
+        "outside_digest.py",
+        "import hashlib\nfrom pathlib import Path\n"
+        "def state(uri):\n    return hashlib.sha256(Path(uri.partition(':')[2]).read_bytes()).hexdigest()\n",
+    )
+    write = "import json, sys\nfrom pathlib import Path\nsys.path.insert(0, '..')\nimport outside_digest\n"
+    write += f"state = {{'uri': 'place:{place}', 'sha256': outside_digest.state('place:{place}')}}\n"
+    project.notebook(
+        "judge",
+        write + "Path(output_dir, 'external.json').write_text(json.dumps([state]))",
+        parameters='output_dir: str = ""',
+    )
+    project.notebook("put", "1", parameters='judge_dir: str = ""\noutput_dir: str = ""')
+    project.pipeline("phases: [judge, put]\nexternal: {place: 'outside_digest:state'}\n")
+    project.run(run_id="one", last="judge")
+    assert project.run(first="put")["status"] == "succeeded"
+    place.write_text("two")
+    with pytest.raises(BadRequest, match=rf"has judge as they were recorded; of .*, place:{place} changed"):
+        project.run(first="put")
