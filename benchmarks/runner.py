@@ -36,10 +36,11 @@ PARTS = ["start of trey", "start of the kernel", "end of the kernel", "record, p
 TREY = """
 from runner.execute import execute
 from runner.phase import Events, tell_cells
+from runner.redaction import Redactor
 class Listener:
     def cell(self, *words): pass
     def note(self, text): pass
-on_cell = tell_cells("bench", Events(output.with_suffix(".events")), Listener())  # as in a run
+on_cell = tell_cells("bench", Events(output.with_suffix(".events"), Redactor({})), Listener())  # as in a run
 def run():
     outcome = execute(source, output, {}, on_cell=on_cell)
     assert outcome.cause is None, outcome

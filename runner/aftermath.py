@@ -41,6 +41,7 @@ def settle(run_dir: Path) -> None:
             _mark(run_dir / "notebooks" / f"{phase}.ipynb", cells, entry["message"] or "")
         record.save(run_dir, found)
         write_report(run_dir)
+        record.free_reserve(run_dir)
 
 
 def _cells(events: Path, phase: str) -> dict[int, str]:

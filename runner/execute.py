@@ -192,6 +192,7 @@ class _Manager(NotebookExecutionManager):
         code = [index for index, cell in enumerate(nb.cells) if cell.cell_type == "code"]
         self.numbers = {index: number for number, index in enumerate(code, start=1)}
         self._next_save = 0.0
+        self._cell_began = self.now()
 
     def save(self, **_: Any) -> None:
         """Save, unless that was done a moment ago."""
@@ -204,12 +205,17 @@ class _Manager(NotebookExecutionManager):
 
     def cell_start(self, cell: NotebookNode, cell_index: int = 0, **kwargs: Any) -> None:
         """Mark and tell that a cell runs."""
+        self._cell_began = self.now()
         super().cell_start(cell, cell_index, **kwargs)
         self._tell("started", cell, cell_index)
 
     def cell_complete(self, cell: NotebookNode, cell_index: int = 0, **kwargs: Any) -> None:
-        """Mark and tell that a cell ended."""
-        super().cell_complete(cell, cell_index, **kwargs)
+        """Mark and tell that a cell ended; papermill reads the time of its start back from the text that it wrote."""
+        mark, now = cell.metadata.papermill, self.now()
+        mark["end_time"], mark["duration"] = now.isoformat(), (now - self._cell_began).total_seconds()
+        if mark["status"] != self.FAILED:
+            mark["status"] = self.COMPLETED
+        self.save()
         self._tell("ended", cell, cell_index)
 
     def notebook_complete(self, **_: Any) -> None:

@@ -1,24 +1,18 @@
 """Runs the lifecycle: phase after phase in a run folder, gates in between, a record that is true at every moment."""
 
-import contextlib
 import errno
-import os
-import shutil
-import signal
-import subprocess
-import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner import engines, fingerprint, gates, planning, record, references, resuming, yaml_file
+from runner import beginning, engines, fingerprint, gates, planning, record, references, resuming, signals
 from runner.engines import Job
 from runner.errors import BadRequest, RunFailed, RunnerError
 from runner.phase import Events, Listener, add_inputs, injected, new_entry, run_job
 from runner.planning import GATES_PATH, Choice, Prepared, Request
-from runner.record import GateEntry, Record, Source
+from runner.record import GateEntry, Record
 from runner.references import Secret
 
 
@@ -49,8 +43,8 @@ def run(request: Request, watcher: Watcher) -> tuple[Path, Record]:
     """
     prepared = planning.prepare(request)
     secrets = references.resolve(prepared.params, prepared.asked)
-    run_dir = _new_folder(prepared)
-    with record.hold(run_dir), _terminable():
+    run_dir = beginning.new_folder(prepared)
+    with record.hold(run_dir), signals.terminable():
         lifecycle = _Run(prepared, secrets, run_dir, watcher)
         lifecycle.run()
         return run_dir, lifecycle.record
@@ -65,7 +59,7 @@ def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
     Raises:
         BadRequest: There is nothing to go on with, or something stands in the way; nothing has started.
     """
-    with record.hold(run_dir), _terminable():
+    with record.hold(run_dir), signals.terminable():
         earlier = record.load(run_dir)
         name = run_dir.name
         if record.is_complete(run_dir, earlier):
@@ -98,7 +92,7 @@ class _Run:
         self.watcher = watcher
         self.events = Events(run_dir / "events.jsonl", self.redactor)
         self.started = time.monotonic()
-        self.record = _new_record(prepared, run_dir.name, earlier)
+        self.record = beginning.new_record(prepared, run_dir.name, earlier)
         self.phases = self.record["phases"]
         self.standing = [phase for phase in self.phases if self.phases[phase]["status"] in record.USABLE]
         self.halt = ""  # in a few words, what keeps the phases that are left from running
@@ -108,7 +102,7 @@ class _Run:
         for folder in (self.run_dir, self.run_dir / "notebooks", self.run_dir / "gates"):
             record.remove_temporary(folder)
         record.keep_reserve(self.run_dir)
-        _write_params(self.run_dir, self.prepared)
+        beginning.write_params(self.run_dir, self.prepared)
         self._save()
         self.events.write("run-resumed" if self.record.get("resumed_at") else "run-started", run=self.run_dir.name)
         try:
@@ -131,7 +125,7 @@ class _Run:
             self._report()
             said += f"; {self.events.path} has the traceback"
             raise RunFailed(said, next_step=f"trey show {self.run_dir.name}") from error
-        with _undisturbed():
+        with signals.undisturbed():
             self._report()
 
     def _go_through(self) -> None:
@@ -209,7 +203,7 @@ class _Run:
         names = list(self.phases)
         for name in names[names.index(phase) :]:
             self.phases[name] = new_entry(self.pipeline, name, self.prepared.params[name])
-            _clear(self.run_dir, name)
+            beginning.clear(self.run_dir, name)
         self.standing = []
 
     def _take(self, phase: str, choice: Choice) -> None:
@@ -332,140 +326,8 @@ def _success(found: Record, prepared: Prepared) -> tuple[str, str]:
     return "release", reason + (f"; {aside} not applicable: no champion" if aside else "")
 
 
-def _new_folder(prepared: Prepared) -> Path:
-    run_dir = prepared.runs / (prepared.request.run_id or record.new_run_id())
-    try:
-        run_dir.mkdir(parents=True)
-    except FileExistsError:
-        if prepared.request.run_id is None:  # another run began in this second and drew the same letters
-            return _new_folder(prepared)
-        name = run_dir.name
-        if record.is_held(run_dir):
-            raise BadRequest(f"another runner is at work in {run_dir}", next_step=f"trey show {name}") from None
-        if (run_dir / record.FILE).is_file():
-            step = f"trey show {name}, trey resume {name}, or choose another --run-id"
-            raise BadRequest(f"there is a run {name} already", next_step=step) from None
-        if not _never_began(run_dir):
-            raise BadRequest(f"{run_dir} exists and is no run", next_step="choose another --run-id") from None
-    (run_dir / "notebooks").mkdir(exist_ok=True)
-    return run_dir
-
-
-def _never_began(run_dir: Path) -> bool:
-    """Tell whether a runner was killed here before it wrote its first record: nothing else lies in the folder."""
-    if not run_dir.is_dir():
-        return False
-    record.remove_temporary(run_dir)
-    notebooks = run_dir / "notebooks"
-    left = {path.name for path in run_dir.iterdir()} - {record.LOCK, record.PARAMS, record.RESERVE}
-    return not left or (left == {notebooks.name} and notebooks.is_dir() and not any(notebooks.iterdir()))
-
-
-def _clear(run_dir: Path, phase: str) -> None:
-    """Delete what a phase left in the run folder: its output, its notebook with page and logs, its gate file."""
-    shutil.rmtree(run_dir / phase, ignore_errors=True)
-    notebooks = run_dir / "notebooks"
-    for path in (*notebooks.glob(f"{phase}.*"), run_dir / "gates" / f"{phase}.json"):
-        path.unlink(missing_ok=True)
-
-
-def _new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Record:
-    """Make the record of a run that starts; one that is resumed keeps its beginning and its first phases."""
-    pipeline, now, request = prepared.pipeline, record.now(), prepared.request
-    entries = {phase: new_entry(pipeline, phase, prepared.params[phase]) for phase in pipeline.order}
-    for phase in pipeline.order if earlier else ():
-        entry = earlier["phases"].get(phase) if earlier else None
-        if entry is None or entry["status"] not in record.USABLE:
-            break
-        entries[phase] = entry
-    return {
-        "schema": record.SCHEMA,
-        "run_id": run_id,
-        "status": "running",
-        "engine": prepared.request.engine,
-        "created_at": earlier["created_at"] if earlier else now,
-        "finished_at": None,
-        "seconds": None,
-        "resumed_at": [*earlier.get("resumed_at", []), now] if earlier else [],
-        "command": request.command,
-        "request": {
-            "pipeline": str(request.pipeline),
-            "first": request.first,
-            "last": request.last,
-            "taken_from": prepared.taken[1]["run_id"] if prepared.taken else None,
-            "fresh": request.fresh,
-            "timeout": request.timeout,
-        },
-        "runner": {"pid": os.getpid(), "started_at": now},
-        "source": _source(pipeline.root, prepared.lock),
-        "params_sha256": fingerprint.digest_of(prepared.params),
-        "pipeline": {
-            "phases": list(pipeline.order),
-            "edges": {phase: list(pipeline.edges[phase]) for phase in pipeline.order},
-            "scraps": {phase: dict(words) for phase, words in pipeline.scraps.items()},
-        },
-        "phases": entries,
-        "gates": [],
-        "decision": None,
-    }
-
-
-def _source(root: Path, lock: str | None) -> Source:
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--", ".") if commit else None
-    return {"commit": commit or None, "dirty": None if changes is None else bool(changes), "lock_sha256": lock}
-
-
-def _git(root: Path, *words: str) -> str | None:
-    """Ask git; None where there is none, or no repository."""
-    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *words], env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _write_params(run_dir: Path, prepared: Prepared) -> None:
-    text = yaml_file.dump(prepared.params)
-    record.write_atomic(run_dir / record.PARAMS, text.encode("utf-8", "surrogatepass"))
-
-
 def render(executed: Path, *, report: bool = True) -> None:
     """Write the HTML of an executed notebook beside it, with a link to the run's report where there is one."""
     from runner.render import notebook_html
 
     notebook_html(executed, executed.with_suffix(".html"), report=report)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep signals away while the record is finished: it takes a moment, and half of it helps nobody."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

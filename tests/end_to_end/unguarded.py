@@ -39,7 +39,7 @@ def the_stack_of_the_kernel() -> None:
 
 
 def signals_are_caught() -> None:
-    from runner import lifecycle
+    from runner import signals
     from runner.execute import _Client
 
     @contextlib.contextmanager
@@ -50,7 +50,7 @@ def signals_are_caught() -> None:
         yield
 
     _Client._signals = uncaught  # type: ignore[method-assign, assignment]
-    lifecycle._terminable = uncaught
+    signals.terminable = uncaught
 
 
 def the_next_command_settles_it() -> None:
@@ -98,7 +98,7 @@ def secrets_are_redacted() -> None:
 def a_run_folder_is_held() -> None:
     import shutil
 
-    from runner import lifecycle, record
+    from runner import beginning, record
 
     @contextlib.contextmanager
     def open_to_all(_: Path) -> Iterator[None]:
@@ -111,7 +111,7 @@ def a_run_folder_is_held() -> None:
         return run_dir
 
     record.hold = open_to_all
-    lifecycle._new_folder = new_folder
+    beginning.new_folder = new_folder
 
 
 GUARDS: dict[str, Callable[[], None]] = {
