@@ -6,12 +6,14 @@ end stands in events.jsonl, line by line.
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from runner import record
 from runner.errors import RunBusy
-from runner.notebook import banner
+from runner.notebook import banner, own_cells
+from runner.parameters import is_secret
 from runner.render import notebook_html
 from runner.report import write_report
 
@@ -38,6 +40,8 @@ def settle(run_dir: Path) -> None:
             entry = found["phases"][phase]
             open_cells = [str(cell) for cell, status in cells.items() if status == "failed"]
             entry["message"] = f"{entry['message']}, in cell {open_cells[-1]}" if open_cells else entry["message"]
+            if any(is_secret(name, value) for name, value in entry["params"].items()):
+                shutil.rmtree(run_dir / phase, ignore_errors=True)  # nobody could look through it for secrets
             _mark(run_dir / "notebooks" / f"{phase}.ipynb", cells, entry["message"] or "")
         record.save(run_dir, found)
         write_report(run_dir)
@@ -65,6 +69,7 @@ def _mark(executed: Path, cells: dict[int, str], message: str) -> None:
     if not executed.is_file():
         return
     document: dict[str, Any] = json.loads(executed.read_text(encoding="utf-8"))
+    document["cells"] = own_cells(document)
     for index, cell in enumerate(document["cells"]):
         if cell["cell_type"] == "code":
             own = cell["metadata"].setdefault("papermill", {})

@@ -40,15 +40,19 @@ def _never_began(run_dir: Path) -> bool:
     """Tell whether a runner was killed here before it wrote its first record: nothing else lies in the folder."""
     if not run_dir.is_dir():
         return False
-    record.remove_temporary(run_dir)
+    own = {record.LOCK, record.PARAMS, record.RESERVE, "notebooks"}
+    left = [path for path in run_dir.iterdir() if path.name not in own and not record.is_temporary(path)]
     notebooks = run_dir / "notebooks"
-    left = {path.name for path in run_dir.iterdir()} - {record.LOCK, record.PARAMS, record.RESERVE}
-    return not left or (left == {notebooks.name} and notebooks.is_dir() and not any(notebooks.iterdir()))
+    return not left and (not notebooks.exists() or (notebooks.is_dir() and not any(notebooks.iterdir())))
 
 
 def clear(run_dir: Path, phase: str) -> None:
     """Delete what a phase left in the run folder: its output, its notebook with page and logs, its gate file."""
-    shutil.rmtree(run_dir / phase, ignore_errors=True)
+    output = run_dir / phase
+    if output.is_symlink():
+        output.unlink()
+    elif output.exists():
+        shutil.rmtree(output)
     notebooks = run_dir / "notebooks"
     for path in (*notebooks.glob(f"{phase}.*"), run_dir / "gates" / f"{phase}.json"):
         path.unlink(missing_ok=True)
@@ -83,7 +87,7 @@ def new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Recor
         },
         "runner": {"pid": os.getpid(), "started_at": now},
         "source": _source(pipeline.root, prepared.lock),
-        "params_sha256": fingerprint.digest_of(prepared.params),
+        "params_sha256": earlier["params_sha256"] if earlier else fingerprint.digest_of(prepared.params),
         "pipeline": {
             "phases": list(pipeline.order),
             "edges": {phase: list(pipeline.edges[phase]) for phase in pipeline.order},
@@ -109,7 +113,7 @@ def _git(root: Path, *words: str) -> str | None:
         done = subprocess.run(
             ["git", "-C", str(root), *words], env=environment, capture_output=True, text=True, timeout=60, check=False
         )
-    except OSError:
+    except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
 

@@ -30,22 +30,23 @@ from papermill.parameterize import parameterize_notebook
 
 from runner import memory
 from runner.kernel import OwnKernel, last_words, socket_folder
-from runner.notebook import BANNER_TAG, INJECTED_TAG, banner, time_limit
-from runner.record import Cause, CellFailure, free_reserve, write_atomic
+from runner.notebook import INJECTED_TAG, banner, own_cells, time_limit
+from runner.record import Cause, CellFailure, write_atomic
 from runner.redaction import Redactor
 from runner.references import Secret
 from runner.streams import Streams
+from runner.terminal import plain
 
 ENGINE = "trey"
 BAD_INPUT = "BadInput"
 SECRETS = "trey_secrets"  # the module of a kernel that holds the secrets of its notebook
 _SAVE_EVERY = 2.0  # seconds, at least
 _SAVE_SHARE = 0.05  # of the time, at most, goes into saving
+_DRAIN = 600  # seconds for the output of a cell to arrive after its end
 _START = 120  # seconds for a kernel to answer
 _TAIL = 12  # lines of a traceback that the record keeps
 _STACK = 30  # lines of a kernel's stack that the record keeps
 _STACK_WAIT = 2.0  # seconds for a kernel to write it
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())  # what nbclient says there is said by the outcome
@@ -90,6 +91,7 @@ def execute(  # noqa: PLR0913  # what papermill takes, and the secrets
     *,
     secrets: Mapping[str, Secret] | None = None,
     redactor: Redactor | None = None,
+    reserve: Path | None = None,
     timeout: float | None = None,
     on_cell: Callable[[CellEvent], None] = lambda _: None,
 ) -> Outcome:
@@ -103,10 +105,12 @@ def execute(  # noqa: PLR0913  # what papermill takes, and the secrets
         parameters: What the injected cell sets.
         secrets: Parameters that the injected cell sets to secrets; it names their references alone.
         redactor: Takes secrets out of all that is written or told; without one, those of this notebook.
+        reserve: A file to give up when the disk is full.
         timeout: Seconds for all cells together; the tag `timeout=SECONDS` limits a cell of its own.
         on_cell: Is told when a code cell starts and ends.
     """
     document = load_notebook_node(str(notebook))
+    document.cells = own_cells(document)
     secrets = secrets or {}
     if parameters or secrets:
         document = parameterize_notebook(
@@ -129,6 +133,7 @@ def execute(  # noqa: PLR0913  # what papermill takes, and the secrets
         outcomes=outcomes,
         secrets=values,
         redactor=redactor or Redactor(values),
+        reserve=reserve,
     )
     return outcomes[0]
 
@@ -148,6 +153,7 @@ class Engine(NBClientEngine):
         outcomes: list[Outcome],
         secrets: Mapping[str, str],
         redactor: Redactor,
+        reserve: Path | None,
     ) -> NotebookNode:
         """Execute the notebook and append its outcome to `outcomes`."""
         manager = _Manager(nb, Path(output_path), on_cell, redactor)
@@ -161,7 +167,8 @@ class Engine(NBClientEngine):
             if error.errno != errno.ENOSPC:
                 raise
             outcomes[:] = [Outcome("disk-full", f"the disk is full: {error}; the outputs of all cells are lost")]
-            free_reserve(manager.path)
+            if reserve:
+                reserve.unlink(missing_ok=True)
             manager.save_without_outputs(outcomes[0])
         return nb
 
@@ -172,7 +179,9 @@ class Engine(NBClientEngine):
         """Run all cells in a fresh kernel, which is gone when this returns."""
         with socket_folder() as folder, last_words() as stderr:
             kernel = OwnKernel(folder, kernel_name=kernel_name)
-            client = _Client(nb_man, timeout, secrets, km=kernel, log=_log, startup_timeout=_START, iopub_timeout=60)
+            client = _Client(
+                nb_man, timeout, secrets, km=kernel, log=_log, startup_timeout=_START, iopub_timeout=_DRAIN
+            )
             outcome = asyncio.run(client.outcome(cwd, stderr))
         safe = nb_man.redactor
         return Outcome(outcome.cause, safe.value(outcome.message), safe.value(outcome.error))
@@ -233,7 +242,7 @@ class _Manager(NotebookExecutionManager):
 
     def save_without_outputs(self, outcome: Outcome) -> None:
         """Save which cells ran and why the rest did not, in what little space is left."""
-        self.nb.cells = [cell for cell in self.nb.cells if BANNER_TAG not in cell.metadata.get("tags", [])]
+        self.nb.cells = own_cells(self.nb)
         for cell in self.nb.cells:
             if cell.cell_type == "code":
                 cell.outputs = []
@@ -270,6 +279,7 @@ class _Client(PapermillNotebookClient):
         self.allowed = deadline  # seconds; of the limit that the running cell is nearer to
         self.cell: int | None = None
         self.interrupted = False
+        self.ending = False
         self.oom_kills = memory.oom_kills()
         path = nb_man.path
         self.streams = Streams(
@@ -281,21 +291,31 @@ class _Client(PapermillNotebookClient):
         self.reset_execution_trackers()
         with self._signals():
             try:
-                await self.async_start_new_kernel(cwd=str(cwd), stdout=stderr, stderr=stderr)
-                await self.async_start_new_kernel_client()
-                await self._run_cells()
-            except CellExecutionError as error:
-                return self._cell_error(error)
-            except CellTimeoutError as error:
-                return self._time_out(await self._stack()) if self.allowed else self._stopped("internal", str(error))
-            except (DeadKernelError, asyncio.CancelledError, RuntimeError) as error:
-                if self.interrupted:
-                    return self._stopped("interrupted", f"a signal ended it{self._where()}")
-                if isinstance(error, asyncio.CancelledError):
-                    raise
-                return self._stopped("kernel-died", self._obituary(error, stderr))
+                outcome = await self._lived(cwd, stderr)
             finally:
+                self.ending = True
                 await self._end_kernel()
+        if self.interrupted and outcome.cause is None:
+            return self._stopped("interrupted", "a signal ended it after its last cell")
+        return outcome
+
+    async def _lived(self, cwd: Path, stderr: Any) -> Outcome:
+        """Start the kernel, run the cells, and say how that ended."""
+        try:
+            await self.async_start_new_kernel(cwd=str(cwd), stdout=stderr, stderr=stderr)
+            await self.async_start_new_kernel_client()
+            await self._run_cells()
+        except CellExecutionError as error:
+            return self._cell_error(error)
+        except CellTimeoutError as error:
+            self.ending = True
+            return self._time_out(await self._stack()) if self.allowed else self._stopped("internal", str(error))
+        except (DeadKernelError, asyncio.CancelledError, RuntimeError) as error:
+            if self.interrupted:
+                return self._stopped("interrupted", f"a signal ended it{self._where()}")
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return self._stopped("kernel-died", self._obituary(error, stderr))
         return Outcome()
 
     async def _run_cells(self) -> None:
@@ -362,7 +382,8 @@ class _Client(PapermillNotebookClient):
         def cancel() -> None:
             if not self.interrupted and task:
                 self.interrupted = True
-                task.cancel()
+                if not self.ending:  # a moment more, and the kernel is gone in good order
+                    task.cancel()
 
         try:
             for number in before:
@@ -415,9 +436,9 @@ class _Client(PapermillNotebookClient):
 
     def _cell_error(self, error: CellExecutionError) -> Outcome:
         cell = self.cell or 0
-        ename, evalue = error.ename, _plain(error.evalue)
+        ename, evalue = error.ename, plain(error.evalue)
         raised = [output for output in self.nb.cells[cell].outputs if output.output_type == "error"]
-        lines = _plain("\n".join(raised[-1].traceback) if raised else error.traceback).splitlines()
+        lines = plain("\n".join(raised[-1].traceback) if raised else error.traceback).splitlines()
         failure: CellFailure = {
             "cell": cell,
             "ename": ename,
@@ -468,7 +489,3 @@ def _failing_line(traceback: list[str]) -> str:
     """Give the line of the cell that raised: all there is to say of an assertion without a message."""
     arrows = (re.match(r"-+> \d+ (.*)", line) for line in traceback)
     return next((arrow[1].strip() for arrow in arrows if arrow), "")
-
-
-def _plain(text: str) -> str:
-    return _ANSI.sub("", text)

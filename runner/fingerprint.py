@@ -74,7 +74,7 @@ def file_digest(path: Path) -> str:
 
 def folder_digest(folder: Path) -> str:
     """Give one sha256 over the names and bytes of all files in a folder, but for the reserved sub-folder."""
-    lines = [f"{name}\0{file_digest(path)}\n" for name, path in sorted(_files(folder))]
+    lines = [f"{name}\0{_entry_digest(path)}\n" for name, path in sorted(_files(folder))]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -165,8 +165,15 @@ def _shown(value: Any) -> str:
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
-        if name.parts[0] != RESERVED_FOLDER and path.is_file():
+        if name.parts[0] != RESERVED_FOLDER and (path.is_file() or path.is_symlink()):
             yield name.as_posix(), path
+
+
+def _entry_digest(path: Path) -> str:
+    """Give the digest of a file; of a link, where it leads, and the file's that it leads to."""
+    if not path.is_symlink():
+        return file_digest(path)
+    return f"{path.readlink()}\0{file_digest(path) if path.is_file() else ''}"
 
 
 def _code(source: str) -> str:

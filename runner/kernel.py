@@ -24,7 +24,8 @@ _LOCK = "lock"
 _MOMENT = 60  # seconds in which a folder that nobody holds may still be in the making
 _LAUNCH = """
 import sys
-sys.path.remove("")  # a file beside the notebook hides no module from the kernel itself; IPython adds it again
+# A file beside the notebook hides no module from the kernel itself; IPython adds the folder again.
+sys.path[:] = [place for place in sys.path if place]
 import ctypes, os
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: what a killed runner leaves behind must not go on writing

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner import beginning, engines, fingerprint, gates, planning, record, references, resuming, signals
+from runner import beginning, engines, fingerprint, gates, parameters, planning, record, references, resuming, signals
 from runner.engines import Job
 from runner.errors import BadRequest, RunFailed, RunnerError
 from runner.phase import Events, Listener, add_inputs, injected, new_entry, run_job
@@ -26,7 +26,7 @@ class Watcher(Listener, Protocol):
         """A phase that ran has ended; the message says why it failed."""
 
     def phase_skipped(self, phase: str, status: str, why: str) -> None:
-        """A phase does not run: cached or skipped."""
+        """A phase does not run: cached, kept or skipped."""
 
     def gate(self, gate: GateEntry) -> None:
         """A rule was judged."""
@@ -42,7 +42,7 @@ def run(request: Request, watcher: Watcher) -> tuple[Path, Record]:
         BadRequest: Something is wrong with the request; nothing has started.
     """
     prepared = planning.prepare(request)
-    secrets = references.resolve(prepared.params, prepared.asked)
+    secrets = references.resolve(parameters.secret_references(prepared.params, prepared.asked))
     run_dir = beginning.new_folder(prepared)
     with record.hold(run_dir), signals.terminable():
         lifecycle = _Run(prepared, secrets, run_dir, watcher)
@@ -67,7 +67,7 @@ def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
         if "request" not in earlier:
             raise BadRequest(f"{name} was recorded by an older version and cannot go on", next_step="trey run")
         prepared = resuming.prepare(run_dir, earlier)
-        secrets = references.resolve(prepared.params, prepared.asked)
+        secrets = references.resolve(parameters.secret_references(prepared.params, prepared.asked))
         lifecycle = _Run(prepared, secrets, run_dir, watcher, earlier)
         lifecycle.run()
         return run_dir, lifecycle.record
@@ -102,7 +102,8 @@ class _Run:
         for folder in (self.run_dir, self.run_dir / "notebooks", self.run_dir / "gates"):
             record.remove_temporary(folder)
         record.keep_reserve(self.run_dir)
-        beginning.write_params(self.run_dir, self.prepared)
+        if not self.record.get("resumed_at"):
+            beginning.write_params(self.run_dir, self.prepared)
         self._save()
         self.events.write("run-resumed" if self.record.get("resumed_at") else "run-started", run=self.run_dir.name)
         try:
@@ -112,7 +113,7 @@ class _Run:
         except RunnerError as error:
             self._end("failed", "internal", "; ".join(error.faults))
             self._report()
-            raise
+            raise RunFailed(*error.faults, next_step=error.next_step) from error
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 record.free_reserve(self.run_dir)
@@ -212,7 +213,13 @@ class _Run:
         reuse = choice.reuse
         if reuse is None:
             raise ValueError(f"there is nothing to take for {phase}")
-        planning.copy_results(reuse, phase, self.run_dir)
+        try:
+            planning.copy_results(reuse, phase, self.run_dir)
+        except planning.Changed as error:
+            beginning.clear(self.run_dir, phase)
+            self.phases[phase]["why"] = str(error)
+            self._execute(phase, Choice(str(error), choice.inputs))
+            return
         entry = reuse.entry.copy()
         entry["status"], entry["why"] = "cached", choice.why
         entry["cached_from"] = reuse.entry["cached_from"] or reuse.run_id
@@ -228,12 +235,10 @@ class _Run:
     def _execute(self, phase: str, choice: Choice) -> None:
         entry, request = self.phases[phase], self.prepared.request
         job = self._job(phase)
-        entry["status"], entry["started_at"] = "running", record.now()
-        self._save()
         self.events.write("phase-started", phase=phase, why=choice.why)
         self.watcher.phase_started(phase, choice.why)
         engine = engines.choose(request.engine)
-        run_job(engine, job, entry, self.pipeline.scraps.get(phase, {}), self.events, self.watcher)
+        run_job(engine, job, entry, self.pipeline.scraps.get(phase, {}), self.events, self.watcher, self._save)
         if entry["cause"] == "disk-full":
             record.free_reserve(self.run_dir)
         self._save()
@@ -266,6 +271,7 @@ class _Run:
             retries=self.pipeline.retries.get(phase, 0),
             secrets=self.secrets[phase],
             redactor=self.redactor,
+            reserve=self.run_dir / record.RESERVE,
         )
 
     def _skip(self, phase: str, why: str) -> None:
@@ -290,7 +296,7 @@ class _Run:
         self._save()
 
     def _save(self) -> None:
-        record.save(self.run_dir, self.record)
+        record.save(self.run_dir, self.redactor.value(self.record))
 
     def _report(self) -> None:
         from runner.report import write_report

@@ -85,7 +85,10 @@ def _resolved(
         faults.extend(_missing(phase, resolved[phase]))
     if faults:
         raise BadRequest(*dict.fromkeys(faults), next_step="trey plan, with the values mended")
-    return resolved
+    return {
+        phase: {name: value for name, value in values.items() if value is not REQUIRED}
+        for phase, values in resolved.items()
+    }
 
 
 def filled_by_runner(pipeline: Pipeline, phase: str, name: str) -> bool:
@@ -103,6 +106,16 @@ def is_place(name: str) -> bool:
     return is_input(name) or name.endswith("_store")
 
 
+def is_secret(name: str, value: Any) -> bool:
+    """Tell whether a value refers to a secret; `file:` before the path of a place is only another way to write it."""
+    return references.is_reference(value) and not (is_place(name) and value.startswith("file:"))
+
+
+def secret_references(values: Mapping[str, Mapping[str, Any]], phases: Collection[str]) -> dict[str, dict[str, str]]:
+    """Give the references to secrets among the values of these phases, by phase and name."""
+    return {phase: {name: value for name, value in values[phase].items() if is_secret(name, value)} for phase in phases}
+
+
 def is_address(value: Any) -> bool:
     """Tell whether a value is no path on this machine and stays as it was given."""
     return isinstance(value, str) and ("://" in value or value.startswith(_LEFT_ALONE))
@@ -115,7 +128,7 @@ def absolute(name: str, value: Any, base: Path) -> Any:
         Mismatch: It cannot be a path: it has a NUL in it, or begins with the `~` of nobody.
     """
     try:
-        if references.is_reference(value):
+        if is_secret(name, value):
             return references.absolute(value, base)
         if not is_place(name) or not isinstance(value, str) or not value or is_address(value):
             return value
@@ -224,19 +237,14 @@ def _value(phase: str, parameter: Parameter, layers: Sequence[Layer], folder: Pa
             faults.append(
                 f"{layer.origin}: {phase}.{parameter.name} is {error}{_quoting(group, parameter, layer, value)}"
             )
-    fault = _reference_fault(parameter.name, result)
-    if fault:
-        faults.append(f"{phase}.{parameter.name} {fault}")
+    if given and references.holds_reference(result):
+        faults.append(
+            f"{phase}.{parameter.name} holds a reference to a secret; give each secret a parameter of its own"
+        )
+    if is_input(parameter.name) and is_secret(parameter.name, result):
+        said = "a reference to a secret; give a path or an address, whose content counts as an input"
+        faults.append(f"{phase}.{parameter.name} is {result}, {said}")
     return result
-
-
-def _reference_fault(name: str, value: Any) -> str | None:
-    """Say why a reference cannot stand here; None where it can, or where there is none."""
-    if references.holds_reference(value):
-        return "holds a reference to a secret; give each secret a parameter of its own"
-    if is_input(name) and references.is_reference(value):
-        return f"is {value}, a reference to a secret; give a path or an address, whose content counts as an input"
-    return None
 
 
 def _quoting(group: str, parameter: Parameter, layer: Layer, value: Any) -> str:
@@ -253,7 +261,7 @@ def _missing(phase: str, values: Mapping[str, Any]) -> Iterator[str]:
         if value is REQUIRED:
             yield f"{phase}.{name} has no value and no default; give --set {phase}.{name}=VALUE"
     source = values.get("source")
-    if not isinstance(source, str) or not source or is_address(source) or references.is_reference(source):
+    if not isinstance(source, str) or not source or is_address(source) or is_secret("source", source):
         return
     if not _exists(Path(source)):
         yield f"{phase}.source is {source}, which does not exist; give --set {phase}.source=PATH"

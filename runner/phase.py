@@ -4,10 +4,11 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runner import fingerprint, parameters, record, references, scraps
+from runner import fingerprint, parameters, record, scraps
 from runner.engines import Engine, Job
 from runner.fingerprint import Inputs
 from runner.notebook import Notebook
@@ -16,7 +17,7 @@ from runner.record import AttemptEntry, ExternalState, PhaseEntry
 from runner.redaction import Redactor
 
 if TYPE_CHECKING:
-    from runner.execute import CellEvent
+    from runner.execute import CellEvent, Outcome
 
 EXTERNAL = "external.json"
 FIRST_PAUSE = 2.0  # seconds before a dead kernel is followed by another
@@ -100,7 +101,7 @@ def injected(
         reserved: output_dir, gates_path and run_id; those that the notebook does not declare are left out.
     """
     declared = notebook.parameters
-    plain = {name: value for name, value in values.items() if not references.is_reference(value)}
+    plain = {name: value for name, value in values.items() if not parameters.is_secret(name, value)}
     result = parameters.overridden(declared, plain, notebook.path.parent)
     result |= {f"{name}_dir": str(folder) for name, folder in folders.items()}
     return result | {name: value for name, value in reserved.items() if name in declared}
@@ -127,10 +128,9 @@ def run_job(  # noqa: PLR0913, PLR0917  # what runs, what it means, who is told
     descriptions: Mapping[str, str],
     events: Events,
     listener: Listener,
+    save: Callable[[], None],
 ) -> None:
     """Run a phase and complete its entry: status, cause, scraps, displays, digest of the output.
-
-    A phase whose kernel died starts again as often as it may, after a pause that doubles; any other failure is final.
 
     Args:
         engine: Who runs it.
@@ -139,58 +139,98 @@ def run_job(  # noqa: PLR0913, PLR0917  # what runs, what it means, who is told
         descriptions: What its scraps mean.
         events: Where what happens is written.
         listener: Is told of it.
+        save: Saves the record, in between.
     """
-    on_cell = tell_cells(job.phase, events, listener)
-    started = time.monotonic()
-    outcome = engine.run(job, on_cell)
-    for attempt in range(1, job.retries + 1):
-        if outcome.cause != "kernel-died":
-            break
-        failed: AttemptEntry = {"message": outcome.message or "", "seconds": round(time.monotonic() - started, 3)}
-        entry["attempts"] = [*entry.get("attempts", []), failed]
-        pause = FIRST_PAUSE * 2 ** (attempt - 1)
-        events.write("phase-retried", phase=job.phase, attempt=attempt, pause=pause, **failed)
-        listener.note(f"{job.phase}: attempt {attempt} of {job.retries + 1}: {outcome.message}; again in {pause:g} s")
-        _start_over(job, attempt)
-        time.sleep(pause)
-        started = time.monotonic()
-        outcome = engine.run(job, on_cell)
-    entry["seconds"] = round(time.monotonic() - started, 3)
+    entry["status"], entry["started_at"] = "running", record.now()
+    save()
+    outcome, entry["seconds"] = _attempts(engine, job, entry, events, listener, save)
     entry["cause"], entry["message"], entry["error"] = outcome.cause, outcome.message, outcome.error
     entry["scraps"], entry["displays"] = scraps.read(job.executed, descriptions)
     if outcome.cause is None:
         try:
             entry["external"] = read_external(job.output_dir / EXTERNAL)
+            entry["output_sha256"] = fingerprint.folder_digest(job.output_dir)
         except ValueError as error:
             entry["cause"], entry["message"] = "internal", str(error)
-    _remove_secrets(job, entry)
-    if entry["cause"] is None:
-        entry["output_sha256"] = fingerprint.folder_digest(job.output_dir)
     entry["status"] = "failed" if entry["cause"] else "succeeded"
 
 
+def _attempts(  # noqa: PLR0913, PLR0917
+    engine: Engine,
+    job: Job,
+    entry: PhaseEntry,
+    events: Events,
+    listener: Listener,
+    save: Callable[[], None],
+) -> tuple["Outcome", float]:
+    """Run a job, and again after its kernel died, as often as it may; any other failure is final.
+
+    Returns:
+        How the last attempt ended, and how many seconds it took.
+    """
+    on_cell = tell_cells(job.phase, events, listener)
+    for attempt in range(1, job.retries + 2):
+        started = time.monotonic()
+        outcome = _attempt(engine, job, on_cell)
+        seconds = round(time.monotonic() - started, 3)
+        if outcome.cause != "kernel-died" or attempt > job.retries:
+            break
+        failed: AttemptEntry = {"message": outcome.message or "", "seconds": seconds}
+        entry["attempts"] = [*entry.get("attempts", []), failed]
+        save()
+        pause = FIRST_PAUSE * 2 ** (attempt - 1)
+        events.write("phase-retried", phase=job.phase, attempt=attempt, pause=pause, **failed)
+        listener.note(f"{job.phase}: attempt {attempt} of {job.retries + 1}: {outcome.message}; again in {pause:g} s")
+        _start_over(job, attempt)
+        time.sleep(pause)
+    return outcome, seconds
+
+
+def _attempt(engine: Engine, job: Job, on_cell: Callable[["CellEvent"], None]) -> "Outcome":
+    """Run a job once; no secret is left in its output, however it ends."""
+    try:
+        outcome = engine.run(job, on_cell)
+    except BaseException:
+        _remove_secrets(job)
+        raise
+    held = _remove_secrets(job)
+    if not held:
+        return outcome
+    said = f"a secret stood in its output, in {', '.join(held)}; what held it was deleted"
+    if outcome.cause:
+        return replace(outcome, message=f"{outcome.message}; {said}")
+    return replace(outcome, cause="leaked-secret", message=said)
+
+
 def _start_over(job: Job, attempt: int) -> None:
-    """Empty the output, and put the notebook of a failed attempt aside."""
+    """Empty the output, and put the notebook of a failed attempt and its logs aside."""
     for path in job.output_dir.iterdir():
         if path.name != fingerprint.RESERVED_FOLDER:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            _delete(path)
+    stem = job.executed.stem
+    aside = f"{stem}.attempt-{attempt}"
+    for path in job.executed.parent.glob(f"{stem}.cell-*.log"):
+        path.rename(path.with_name(path.name.replace(stem, aside, 1)))
     if job.executed.is_file():
-        job.executed.replace(job.executed.with_name(f"{job.executed.stem}.attempt-{attempt}.ipynb"))
+        text = job.executed.read_text(encoding="utf-8").replace(f"{stem}.cell-", f"{aside}.cell-")
+        record.write_atomic(job.executed.with_name(f"{aside}.ipynb"), text.encode())
+        job.executed.unlink()
 
 
-def _remove_secrets(job: Job, entry: PhaseEntry) -> None:
-    """Delete the files of the output that hold a secret; a phase that wrote one has not succeeded."""
+def _remove_secrets(job: Job) -> list[str]:
+    """Delete what holds a secret in the output of a job, and name it, without the secret."""
     leaks = job.redactor.find(job.output_dir) if job.redactor else []
     for path, _ in leaks:
-        path.unlink()
-    if not leaks:
-        return
-    held = ", ".join(f"{path.relative_to(job.output_dir)} ({mark})" for path, mark in leaks)
-    said = f"a secret stood in its output, in {held}; what held it was deleted"
-    if entry["cause"] is None:
-        entry["cause"], entry["message"] = "leaked-secret", said
+        _delete(path)
+    return [f"{job.redactor.text(path.relative_to(job.output_dir).as_posix())} ({mark})" for path, mark in leaks]
+
+
+def _delete(path: Path) -> None:
+    """Delete a file, a link or a whole folder; what is gone already is no fault."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
-        entry["message"] = f"{entry['message']}; {said}"
+        path.unlink(missing_ok=True)
 
 
 def read_external(path: Path) -> list[ExternalState]:

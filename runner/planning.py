@@ -45,6 +45,10 @@ class Reuse:
     entry: PhaseEntry
 
 
+class Changed(Exception):
+    """What was to be taken from an earlier run cannot be: the message says why."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """Whether a phase runs. With `reuse` it does not, nor if it is `kept` from before this very run was resumed."""
@@ -138,7 +142,8 @@ class Prepared:
     def taken_choice(self, phase: str) -> Choice:
         """Give a phase before `--from`, as the newest run that has all of them left it."""
         if self.taken is None:
-            raise ValueError(f"{phase} is not taken from an earlier run")
+            fault = f"{phase} was taken from a run that is gone, and what was taken has changed since"
+            raise BadRequest(fault, next_step="trey run")
         run_dir, found = self.taken
         reuse = Reuse(run_dir, found["run_id"], found["phases"][phase])
         return Choice(f"taken from {found['run_id']} (--from {self.request.first})", reuse=reuse)
@@ -149,7 +154,7 @@ class Prepared:
         if self._unread is None:
             self._unread = record.history(self.runs)
         for run_dir, found in self._unread:
-            if run_dir != self.resumed:
+            if run_dir != self.resumed and found["status"] != "running":
                 self._seen.append((run_dir, found))
                 yield run_dir, found
 
@@ -380,11 +385,16 @@ def copy_results(reuse: Reuse, phase: str, run_dir: Path) -> None:
     """Copy a phase's output and notebook into another run, and make sure that what arrived is what was recorded.
 
     Raises:
-        BadRequest: It changed in the meantime.
+        Changed: It changed in the meantime, or is no longer there.
     """
-    shutil.copytree(reuse.run_dir / phase, run_dir / phase)
+    try:
+        shutil.copytree(reuse.run_dir / phase, run_dir / phase, symlinks=True)
+    except shutil.Error as error:
+        raise Changed(f"the output in {reuse.run_id} could not be copied ({error.args[0][0][2]})") from None
+    except FileNotFoundError:
+        raise Changed(f"the output in {reuse.run_id} is gone") from None
     if fingerprint.path_digest(run_dir / phase) != reuse.entry["output_sha256"]:
-        raise BadRequest(f"{reuse.run_dir / phase} changed while it was copied", next_step="trey run")
+        raise Changed(f"the output in {reuse.run_id} changed while it was copied")
     for suffix in ("ipynb", "html"):
         source = reuse.run_dir / "notebooks" / f"{phase}.{suffix}"
         if source.is_file():

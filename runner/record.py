@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -23,6 +24,7 @@ REPORT = "report.html"
 PARAMS = "params.yaml"
 LOCK = ".lock"
 RESERVE = ".reserve"
+_LOOKS = 10
 _RESERVED = 512 * 1024  # bytes
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")
 _HEAD = 2048  # bytes of a record in which its time of creation stands
@@ -229,8 +231,13 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
 def remove_temporary(folder: Path) -> None:
     """Delete what a process that was killed in the middle of `write_atomic` left in a folder."""
     for path in folder.glob(".*"):
-        if _TEMPORARY.fullmatch(path.name):
+        if is_temporary(path):
             path.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Tell whether a file is one that `write_atomic` had not finished."""
+    return bool(_TEMPORARY.fullmatch(path.name))
 
 
 def keep_reserve(run_dir: Path) -> None:
@@ -238,11 +245,9 @@ def keep_reserve(run_dir: Path) -> None:
     write_atomic(run_dir / RESERVE, bytes(_RESERVED), durable=False)
 
 
-def free_reserve(path: Path) -> None:
-    """Give up the reserve of the run whose folder this is, or whose file one folder below."""
-    for folder in (path, path.parent, path.parent.parent):
-        if folder.is_dir():
-            (folder / RESERVE).unlink(missing_ok=True)
+def free_reserve(run_dir: Path) -> None:
+    """Give up what `keep_reserve` holds."""
+    (run_dir / RESERVE).unlink(missing_ok=True)
 
 
 def save(run_dir: Path, record: Record) -> None:
@@ -339,10 +344,15 @@ def hold(run_dir: Path) -> Iterator[None]:
         RunBusy: Another process holds it.
     """
     with (run_dir / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunBusy(f"another runner is at work in {run_dir}", next_step=f"trey show {run_dir.name}") from None
+        for attempt in range(_LOOKS):  # somebody may just be looking whether it is held
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == _LOOKS - 1:
+                    said = f"another runner is at work in {run_dir}"
+                    raise RunBusy(said, next_step=f"trey show {run_dir.name}") from None
+                time.sleep(0.01)
         yield
 
 

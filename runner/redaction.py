@@ -7,14 +7,27 @@ HTML, in hexadecimal, in base64 at any of its three alignments, and each longer 
 import base64
 import html
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
+from runner.terminal import plain
+
 SHORTEST = 6  # characters; what is shorter stands in ordinary texts by chance
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+ORDINARY = """
+cells cell_type code markdown raw source outputs output_type execution_count metadata attachments display_data
+execute_result stream stdout stderr error ename evalue traceback text/plain text/html image/png application/json
+nbformat nbformat_minor kernelspec language_info codemirror_mode file_extension mimetype nbconvert_exporter
+pygments_lexer ipython python3 Python 3 (ipykernel) papermill parameters injected-parameters environment_variables
+input_path output_path start_time end_time duration exception version default_parameters collapsed scrolled tags
+completed running pending failed status scrapbook encoder schema run_id engine local created_at finished_at seconds
+resumed_at command request pipeline runner commit lock_sha256 params_sha256 phases succeeded skipped cached stopped
+interrupted release incomplete verdict reason decision gates cause message started_at cached_from notebook
+source_sha256 code_sha256 code_cells params inputs external output_sha256 scraps displays attempts sign_offs value
+description output_dir number generated
+"""  # words of which notebooks and records are made: with one of them redacted, neither could be read
+_REQUESTS_SAFE = "!#$%&'()*+,/:;=?@[]~"  # what the library of this name leaves as it is
 _BLOCK = 1 << 20  # bytes of a file that are looked at together
 _V = TypeVar("_V")
 
@@ -35,10 +48,13 @@ class Redactor:
         return bool(self._marks)
 
     def text(self, text: str) -> str:
-        """Give a text without the secrets; where colours stand inside of one, the text loses its colours."""
+        """Give a text without the secrets; where colours or ends of lines stand inside of one, the text loses them."""
         safe = self._replaced(text)
-        if self and "\x1b" in safe and self._replaced(plain := _ANSI.sub("", safe)) != plain:
-            return self._replaced(plain)
+        if not self:
+            return safe
+        for bare in (plain(safe), safe.replace("\n", "")):
+            if bare != safe and self._replaced(bare) != bare:
+                return self._replaced(bare)
         return safe
 
     def value(self, value: _V) -> _V:
@@ -61,8 +77,8 @@ class Redactor:
         return longest
 
     def find(self, folder: Path) -> list[tuple[Path, str]]:
-        """Give the files of a folder that hold a secret, each with what would stand in its place."""
-        return [(path, mark) for path in sorted(folder.rglob("*")) if path.is_file() and (mark := self._in_file(path))]
+        """Give what holds a secret in a folder, by its name or its content, each with what would stand in its place."""
+        return [(path, mark) for path in sorted(folder.rglob("*")) if (mark := self._in_path(path))]
 
     def _replaced(self, text: str) -> str:
         for form, mark in self._marks.items():
@@ -85,6 +101,13 @@ class Redactor:
                 safe = self.text(written)
                 return value if safe == written else safe
         return value
+
+    def _in_path(self, path: Path) -> str | None:
+        names = [path.name, str(path.readlink())] if path.is_symlink() else [path.name]
+        for form, mark in self._marks.items():
+            if any(form in name for name in names):
+                return mark
+        return self._in_file(path) if path.is_file() and not path.is_symlink() else None
 
     def _in_file(self, path: Path) -> str | None:
         forms = {form.encode("utf-8", "surrogatepass"): mark for form, mark in self._marks.items()}
@@ -127,8 +150,12 @@ def _forms(secret: str) -> Iterator[str]:
     for text in (secret, *(line for line in lines if len(line) >= SHORTEST)):
         raw = text.encode("utf-8", "surrogatepass")
         yield text
-        yield from (escaped(text) for escaped in (_json, _ascii_json, _twice, _repr, html.escape))
-        for encoded in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
+        yield from (escaped(text) for escaped in (_json, _ascii_json, _twice, _repr))
+        yield repr(raw)[2:-1]
+        yield html.escape(text)
+        yield html.escape(text, quote=False)
+        yield html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+        for encoded in (quote(raw), quote(raw, safe=""), quote(raw, safe=_REQUESTS_SAFE), quote_plus(raw)):
             yield encoded
             yield _lower_escapes(encoded)
         yield raw.hex()

@@ -5,13 +5,13 @@ The reference is what params files, records and keys hold. It is resolved when a
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.errors import BadRequest
-from runner.redaction import SHORTEST, Redactor
+from runner.redaction import ORDINARY, SHORTEST, Redactor
 
 KINDS = ("env:NAME", "file:PATH", "keyvault:VAULT/NAME")
 _REFERENCE = re.compile(r"(env|file|keyvault):(?!//)(.+)", re.DOTALL)
@@ -49,22 +49,21 @@ def absolute(value: Any, base: Path) -> Any:
     return value
 
 
-def resolve(values: Mapping[str, Mapping[str, Any]], phases: Iterable[str]) -> dict[str, dict[str, Secret]]:
-    """Give the secrets that the parameters of these phases refer to, by phase and name.
+def resolve(references: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Secret]]:
+    """Give the secrets that references lead to, by phase and name of the parameter.
 
     Raises:
         BadRequest: A reference leads to no secret; every fault is listed.
     """
     faults: list[str] = []
     found: dict[str, dict[str, Secret]] = {}
-    for phase in phases:
+    for phase, named in references.items():
         found[phase] = {}
-        for name, value in values[phase].items():
-            if is_reference(value):
-                try:
-                    found[phase][name] = Secret(value, _value(value))
-                except Unresolved as error:
-                    faults.append(f"{phase}.{name} is {value}: {error}")
+        for name, reference in named.items():
+            try:
+                found[phase][name] = Secret(reference, _value(reference))
+            except Unresolved as error:
+                faults.append(f"{phase}.{name} is {reference}: {error}")
     if faults:
         raise BadRequest(*faults, next_step=f"give --set PHASE.NAME=REFERENCE, one of {', '.join(KINDS)}")
     return found
@@ -85,6 +84,8 @@ def _value(reference: str) -> str:
     value = {"env": _from_environment, "file": _from_file, "keyvault": _from_key_vault}[kind](place)
     if len(value.strip()) < SHORTEST:
         raise Unresolved(f"it holds {len(value.strip())} characters; a secret has at least {SHORTEST}")
+    if value.strip() in ORDINARY:
+        raise Unresolved("it is a word that stands in every notebook or record; a secret is not")
     return value
 
 
@@ -119,7 +120,9 @@ def _from_key_vault(place: str) -> str:
         with DefaultAzureCredential() as credential, SecretClient(f"https://{host}", credential) as client:
             value = client.get_secret(name).value
     except AzureError as error:
-        raise Unresolved(f"Key Vault does not give it: {str(error).splitlines()[0]}") from None
+        raise Unresolved(
+            f"Key Vault does not give it: {next(iter(str(error).splitlines()), type(error).__name__)}"
+        ) from None
     if value is None:
         raise Unresolved("Key Vault gave a secret without a value")
     return value

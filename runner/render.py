@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from runner import templates
 from runner.notebook import INJECTED_TAG, own_cells
 from runner.record import write_atomic
+from runner.terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,6 @@ IMAGES = ("image/png", "image/jpeg", "image/gif")
 SVG = "image/svg+xml"
 SCRAP = "application/scrapbook.scrap."
 LONGEST_STREAM = 100_000  # characters of a stream that a page shows
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _TAGS = set(
     [
         "table",
@@ -216,7 +216,7 @@ def _preformatted(text: str) -> Markup:
 
 def _plain(text: str) -> str:
     """Drop colours; a carriage return writes over its line, as in a terminal."""
-    lines = (line.rstrip("\r").rpartition("\r")[2] for line in _ANSI.sub("", text).split("\n"))
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in plain(text).split("\n"))
     return "\n".join(lines)
 
 

@@ -37,7 +37,7 @@ def prepare(run_dir: Path, found: Record) -> Prepared:
     origin = f"{run_dir.name}/{record.PARAMS}"
     prepared.params = parameters.resolve_again(pipeline, origin, values, prepared.asked)
     if asked["first"] and asked["taken_from"]:
-        prepared.taken = _taken_before(run_dir.parent / asked["taken_from"], run_dir.name)
+        prepared.taken = _taken_before(run_dir.parent / asked["taken_from"])
     return prepared
 
 
@@ -53,9 +53,9 @@ def _params_of(run_dir: Path, found: Record) -> dict[Any, Any]:
     return values
 
 
-def _taken_before(source: Path, name: str) -> tuple[Path, Record]:
-    """Read the run that a resumed one took its first phases from."""
+def _taken_before(source: Path) -> tuple[Path, Record] | None:
+    """Read the run that a resumed one took its first phases from; None if it is gone: the copies may do."""
     try:
         return source, record.load(source)
-    except (NoSuchRun, BadRecord) as error:
-        raise BadRequest(f"{name} took phases from {source.name}: {error}", next_step="trey run") from None
+    except (NoSuchRun, BadRecord):
+        return None

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import engines, fingerprint, gates, parameters, planning, record, references, scraps
+from runner import engines, fingerprint, gates, parameters, planning, record, references, scraps, signals
 from runner.engines import Job
-from runner.errors import BadRequest
+from runner.errors import BadRequest, RunFailed
 from runner.fingerprint import RESERVED_FOLDER
 from runner.lifecycle import Watcher, render, stop_reason
 from runner.phase import Events, injected, new_entry, run_job
@@ -45,7 +45,7 @@ def run(request: Request, watcher: Watcher) -> dict[str, Any]:
     """
     pipeline, folders, params, out = _prepared(request)
     name, own = request.name, out / RESERVED_FOLDER
-    secrets = references.resolve({name: params}, [name])
+    secrets = references.resolve(parameters.secret_references({name: params}, [name]))
     evidence, judged = _evidence(pipeline, folders)
     own.mkdir(parents=True)
     entry = new_entry(pipeline, name, params)
@@ -68,9 +68,8 @@ def run(request: Request, watcher: Watcher) -> dict[str, Any]:
         watcher.phase_skipped(name, "skipped", found["decision"]["reason"])
         _save(own, found)
         return found
-    _save(own, found)
-    _execute(request, pipeline, folders, secrets, found, watcher)
-    _save(own, found)
+    with signals.terminable():
+        _guarded(request, pipeline, folders, secrets, found, watcher)
     return found
 
 
@@ -149,6 +148,30 @@ def _identity(gate: GateEntry) -> str:
     return json.dumps([gate["phase"], gate["scrap"], gate["rule"]], sort_keys=True)
 
 
+def _guarded(  # noqa: PLR0913, PLR0917  # what `run` found out
+    request: Request,
+    pipeline: Pipeline,
+    folders: Mapping[str, Path],
+    secrets: Mapping[str, Mapping[str, Secret]],
+    found: dict[str, Any],
+    watcher: Watcher,
+) -> None:
+    """Execute the phase; whatever happens meanwhile, its entry says how it ended."""
+    entry, redactor = found["phases"][request.name], references.redactor(secrets)
+    own = (request.cwd / request.out).resolve() / RESERVED_FOLDER
+    try:
+        _execute(request, pipeline, folders, secrets, found, watcher)
+    except KeyboardInterrupt:
+        entry["status"], entry["cause"], entry["message"] = "failed", "interrupted", "a signal ended it"
+    except Exception as error:
+        said = redactor.text(f"the runner failed: {type(error).__name__}: {error}")
+        entry["status"], entry["cause"], entry["message"] = "failed", "internal", said
+        raise RunFailed(said, next_step=f"trey phase {request.name} --help") from error
+    finally:
+        own.mkdir(parents=True, exist_ok=True)  # a notebook may delete the folder it was given
+        _save(own, redactor.value(found))
+
+
 def _execute(  # noqa: PLR0913, PLR0917  # what `run` found out
     request: Request,
     pipeline: Pipeline,
@@ -179,9 +202,8 @@ def _execute(  # noqa: PLR0913, PLR0917  # what `run` found out
         redactor=redactor,
     )
     watcher.phase_started(name, entry["why"])
-    entry["status"], entry["started_at"] = "running", record.now()
-    events = Events(own / "events.jsonl", redactor)
-    run_job(engines.choose(request.engine), job, entry, pipeline.scraps.get(name, {}), events, watcher)
+    events, words = Events(own / "events.jsonl", redactor), pipeline.scraps.get(name, {})
+    run_job(engines.choose(request.engine), job, entry, words, events, watcher, lambda: _save(own, found))
     watcher.phase_ended(name, entry["status"], entry["seconds"], entry["message"])
     render(job.executed, report=False)
 

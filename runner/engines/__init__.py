@@ -29,6 +29,7 @@ class Job:
         timeout: Seconds for all cells together; None for no limit.
         retries: How often it may start again after its kernel died.
         secrets: Parameters to inject whose values are nowhere written.
+        reserve: A file to give up when the disk is full.
         redactor: Takes the secrets of the whole run out of what is written.
     """
 
@@ -41,6 +42,7 @@ class Job:
     retries: int
     secrets: Mapping[str, Secret]
     redactor: Redactor
+    reserve: Path | None = None
 
 
 class Engine(Protocol):

@@ -17,6 +17,7 @@ class LocalEngine:
             job.parameters,
             secrets=job.secrets,
             redactor=job.redactor,
+            reserve=job.reserve,
             timeout=job.timeout,
             on_cell=on_cell,
         )

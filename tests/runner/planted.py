@@ -7,7 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-SECRET = 'pa$$ "wörd"/+\\&<%41>'  # the characters that some form escapes
+CORE = "Xk9core7Qz"  # what no escaping changes
+SECRET = f'pa$$ "wörd"/+\\&<%41>{CORE}'  # the characters that some form escapes
 MULTILINE = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n-----END KEY-----"
 
 
@@ -29,8 +30,10 @@ def forms(secret: str) -> list[str]:
 def leaks(folder: Path, *secrets: str) -> list[str]:
     """Name the files below a folder, and the form of a secret that stands in each."""
     found = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes()
+    for path in sorted(folder.rglob("*")):
+        content = path.read_bytes() if path.is_file() else b""
+        if CORE in path.name or CORE.encode() in content:
+            found.append(f"{path.name}: its core")
         for secret in secrets:
             found += [f"{path.name}: {form}" for form in forms(secret) if form.encode() in content]
     return found

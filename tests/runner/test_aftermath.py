@@ -6,6 +6,7 @@ import pytest
 from runner import record
 from runner.aftermath import settle
 from runner.errors import NoSuchRun
+from runner.notebook import banner
 
 from .conftest import Project
 
@@ -65,3 +66,13 @@ def test_a_notebook_that_was_never_saved_is_no_fault(abandoned: Path) -> None:
 def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
     with pytest.raises(NoSuchRun):
         settle(tmp_path)
+
+
+def test_a_banner_that_was_written_already_is_no_cell(abandoned: Path) -> None:
+    document = json.loads((abandoned / "notebooks" / "make.ipynb").read_text())
+    document["cells"].insert(0, banner(document, "cell-error", "some reason"))
+    record.write_atomic(abandoned / "notebooks" / "make.ipynb", json.dumps(document).encode())
+    settle(abandoned)
+    top, *cells = json.loads((abandoned / "notebooks" / "make.ipynb").read_text())["cells"]
+    assert "killed" in top["source"]
+    assert [cell["metadata"]["papermill"]["status"] for cell in cells] == ["completed"] * 3 + ["failed"]

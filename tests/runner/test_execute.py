@@ -291,3 +291,24 @@ def test_what_killed_runners_left_in_the_temporary_folder_is_removed(
         assert ran(tmp_path, "1") == Outcome()
     left = sorted(path.name for path in (tmp_path / "t").iterdir())
     assert left == ["trey-kernel-alive", "trey-kernel-of-somebody-else", "trey-kernel-young"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_while_the_kernel_ends_waits_for_that(tmp_path: Path, number: signal.Signals) -> None:
+    slow = "import atexit, time\natexit.register(time.sleep, 1.5)"
+
+    def on_cell(event: CellEvent) -> None:
+        if event.kind == "ended":
+            threading.Timer(0.6, os.kill, (os.getpid(), number)).start()
+
+    source = write_notebook(tmp_path / "slow.ipynb", slow)
+    outcome = execute(source, tmp_path / "out.ipynb", {}, on_cell=on_cell)
+    assert (outcome.cause, outcome.message) == ("interrupted", "a signal ended it after its last cell")
+    assert marks(tmp_path / "out.ipynb") == ["completed"]
+
+
+def test_a_notebook_runs_where_python_leaves_the_working_folder_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert ran(tmp_path, "1") == Outcome()

@@ -82,7 +82,7 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_a_secret_comes_from_the_vault(vault: str) -> None:
     reference = f"keyvault:{vault}/db-password"
-    found = references.resolve({"use": {"password": reference, "number": 3}}, ["use"])
+    found = references.resolve({"use": {"password": reference}})
     assert found == {"use": {"password": Secret(reference, "from the vault")}}
     assert "from the vault" not in repr(found)
 
@@ -92,7 +92,7 @@ def test_a_secret_comes_from_the_vault(vault: str) -> None:
 )
 def test_what_the_vault_says_is_told(vault: str, name: str, said: str) -> None:
     with pytest.raises(BadRequest) as fault:
-        references.resolve({"use": {"password": f"keyvault:{vault}/{name}"}}, ["use"])
+        references.resolve({"use": {"password": f"keyvault:{vault}/{name}"}})
     assert f"Key Vault does not give it: {said}" in fault.value.faults[0]
 
 
@@ -100,5 +100,5 @@ def test_without_an_identity_the_next_step_is_told(monkeypatch: pytest.MonkeyPat
     """Asked for real, with every source of an identity but the environment's switched off."""
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
     with pytest.raises(BadRequest) as fault:
-        references.resolve({"use": {"password": "keyvault:parts/db-password"}}, ["use"])
+        references.resolve({"use": {"password": "keyvault:parts/db-password"}})
     assert fault.value.faults[0].startswith("use.password is keyvault:parts/db-password: Key Vault does not give it: ")

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import lifecycle, record
+from runner import lifecycle, planning, record
 from runner.errors import BadRequest, RunFailed
 from runner.record import Record
 
@@ -434,3 +435,56 @@ def test_from_takes_nothing_whose_place_outside_has_changed(project: Project) ->
     place.write_text("two")
     with pytest.raises(BadRequest, match=rf"has judge as they were recorded; of .*, place:{place} changed"):
         project.run(first="put")
+
+
+def test_links_in_an_output_are_kept_as_links(project: Project) -> None:
+    place = project.write("data/a.txt", "a").parent
+    link = f"from pathlib import Path\nPath(output_dir, 'folder').symlink_to('{place}')\n"
+    link += f"Path(output_dir, 'file').symlink_to('{place}/a.txt')\nPath(output_dir, 'none').symlink_to('nowhere')"
+    project.notebook("make", link, parameters='output_dir: str = "x"')
+    project.pipeline("phases: [make]")
+    project.run()
+    assert project.run()["phases"]["make"]["status"] == "cached"
+    assert {path.name: path.is_symlink() for path in (project.run_dir / "make").iterdir()} == {
+        "folder": True, "file": True, "none": True
+    }  # fmt: skip
+    (place / "a.txt").write_text("b")
+    assert project.plan()["make"].why.endswith("no longer matches its digest")
+
+
+def test_an_output_that_is_gone_when_it_is_copied_is_made_again(
+    chain: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain.run(run_id="one")
+    copy = planning.copy_results
+
+    def too_late(reuse: planning.Reuse, phase: str, run_dir: Path) -> None:
+        if phase == "make":
+            shutil.rmtree(chain.root / "runs" / "one" / "make")
+        copy(reuse, phase, run_dir)
+
+    monkeypatch.setattr(planning, "copy_results", too_late)
+    found = chain.run()
+    assert (found["status"], statuses(found)["make"]) == ("succeeded", "succeeded")
+    assert whys(found)["make"] == "the output in one is gone"
+
+
+def test_a_value_that_is_missing_matters_only_where_it_is_needed(project: Project) -> None:
+    project.notebook("a", "1", parameters='output_dir: str = "x"')
+    project.notebook("b", "1", parameters='a_dir: str = "x"\nneeded: str\noutput_dir: str = "x"')
+    project.pipeline("phases: [a, b]")
+    assert project.run(last="a")["status"] == "succeeded"
+    assert project.plan(last="a")["b"].params == {}
+    with pytest.raises(BadRequest, match=r"b\.needed has no value and no default"):
+        project.run()
+
+
+def test_a_fault_found_late_is_a_failed_run_and_no_bad_request(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object) -> str:
+        raise BadRequest("https://x does not answer", next_step="trey plan")
+
+    monkeypatch.setattr(planning.Prepared, "inputs", silent)
+    with pytest.raises(RunFailed, match="does not answer") as fault:
+        chain.run(run_id="one")
+    assert fault.value.exit_code == 1
+    assert record.load(chain.root / "runs" / "one")["status"] == "failed"

@@ -9,11 +9,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from runner import references
+from runner import record, references
+from runner.aftermath import settle
 from runner.errors import BadRequest
 
 from .conftest import GLUE, Project
-from .planted import MULTILINE, SECRET, leaks
+from .planted import CORE, MULTILINE, SECRET, leaks
 
 PARAMETERS = """
 password: str = "env:PLANTED"  # of the store
@@ -39,6 +40,12 @@ LEAKS = {
     "print(*(base64.b64encode(b'.' * n + raw + b'.' * m).decode() for n in range(4) for m in range(4)))\n"
     "print(raw.hex(), raw.hex().upper(), urllib.parse.quote(password), urllib.parse.quote_plus(password))\n"
     "print(json.dumps(password), json.dumps({'a': json.dumps(password)}))",
+    "as others escape": "import base64, html\n"
+    "print(html.escape(password, quote=False), html.escape(password).replace('&quot;', '&#34;'))\n"
+    "print(str(password.encode()))\n"
+    'print(urllib.parse.quote(password, safe="!#$%&\'()*+,/:;=?@[]~"))\n'
+    "print(base64.encodebytes(b'.' * 40 + password.encode() + b'.' * 40).decode())\n"
+    "import pandas\npandas.DataFrame({password: [key, password]})",
     "coloured": "print('\\x1b[31m' + password[:5] + '\\x1b[0m' + password[5:])",
     "metadata": "display({'text/plain': 'x'}, metadata={'note': password}, raw=True)",
     "below python": "import os\nos.write(2, password.encode())\nos.system('printenv PLANTED')",
@@ -118,7 +125,7 @@ def test_it_is_not_in_what_is_said_of_a_failure(planted: Project, source: str) -
     assert found["status"] == "failed"
     said = json.dumps([found, planted.watcher.told], default=str)
     assert "[redacted: use." in said
-    assert "pa$$" not in said
+    assert CORE not in said
     assert all_leaks(planted) == []
 
 
@@ -154,6 +161,67 @@ def test_an_output_that_holds_it_is_deleted_and_fails_the_phase(planted: Project
     assert all_leaks(planted) == []
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        "Path(output_dir, f'dump-{password.encode().hex()}.txt').touch()",
+        "Path(output_dir, password.encode().hex()).mkdir()\nPath(output_dir, password.encode().hex(), 'a').touch()",
+        "Path(output_dir, 'link').symlink_to('/' + password.encode().hex())",
+        "import json\nstates = [{'uri': f'https://u:{password}@h', 'sha256': 'x'}]\n"
+        "Path(output_dir, 'external.json').write_text(json.dumps(states))",
+        "import json\nPath(output_dir, 'external.json').write_text(json.dumps([{'url': password}]))",
+        "Path(output_dir, 'a').write_text(password)\nimport os\nos.kill(os.getpid(), 9)",
+        "Path(output_dir, 'a').write_text(password)\nraise ValueError",
+    ],
+)
+def test_neither_names_nor_links_nor_external_states_hold_it(planted: Project, write: str) -> None:
+    planted.notebook("use", f"from pathlib import Path\n{write}", parameters=PARAMETERS)
+    found = planted.run()
+    assert found["status"] == "failed"
+    assert "a secret stood in its output" in str(found["phases"]["use"]["message"])
+    assert all_leaks(planted) == []
+    assert [path.name for path in (planted.run_dir / "use").rglob("*")] == []
+    assert CORE not in json.dumps([found, planted.watcher.told], default=str)
+
+
+def test_a_run_that_is_torn_apart_leaves_none_in_its_output(planted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted.notebook(
+        "use", "from pathlib import Path\nPath(output_dir, 'a').write_text(password)", parameters=PARAMETERS
+    )
+
+    def torn(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runner.scraps.read", torn)
+    assert planted.run()["status"] == "interrupted"
+    assert all_leaks(planted) == []
+
+
+def test_what_a_killed_runner_left_is_deleted_by_the_next_command(planted: Project) -> None:
+    planted.notebook("use", HONEST, parameters=PARAMETERS)
+    planted.run(run_id="one")
+    found = record.load(planted.run_dir)
+    found["status"], found["phases"]["use"]["status"] = "running", "running"
+    record.save(planted.run_dir, found)
+    (planted.run_dir / "use" / "half").write_text(SECRET)
+    settle(planted.run_dir)
+    assert all_leaks(planted) == []
+
+
+def test_an_ordinary_word_is_no_secret(planted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted.notebook("use", HONEST, parameters=PARAMETERS)
+    monkeypatch.setenv("PLANTED", "outputs")
+    with pytest.raises(BadRequest, match="it is a word that stands in every notebook or record"):
+        planted.run()
+
+
+def test_a_list_of_a_notebook_and_the_file_of_a_store_are_no_references(planted: Project) -> None:
+    source = 'tags: list[str] = ["env:prod"]\nmodel_store: str = "file:./models"\noutput_dir: str = "x"'
+    planted.notebook("use", "print(tags, model_store)", parameters=source)
+    planted.write("params/default.yaml", "")
+    assert planted.run()["status"] == "succeeded"
+
+
 def test_a_single_phase_keeps_it_too(planted: Project) -> None:
     planted.notebook("use", HONEST, LEAKS["printed"], parameters=PARAMETERS)
     command = [sys.executable, "-m", "runner", "phase", "use", "--out", "out", "--set", "use.password=env:PLANTED"]
@@ -161,6 +229,10 @@ def test_a_single_phase_keeps_it_too(planted: Project) -> None:
     done = subprocess.run(command, cwd=planted.root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert leaks(planted.root / "out", SECRET, MULTILINE) == []
+    assert (
+        json.loads((planted.root / "out" / "_phase" / "phase.json").read_text())["phases"]["use"]["status"]
+        == "succeeded"
+    )
     assert "pa$$" not in done.stdout + done.stderr
 
 

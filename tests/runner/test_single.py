@@ -1,11 +1,15 @@
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner import single
-from runner.errors import BadRequest
+from runner.errors import BadRequest, RunFailed
 
 from .conftest import Project, Watcher
 
@@ -97,3 +101,30 @@ def test_a_standalone_phase_runs_alone_and_in_no_run(chain: Project) -> None:
     assert "report of the run" not in page  # there is none
     with pytest.raises(BadRequest, match="watch reads make_dir; give --in make_dir=PATH"):
         run(chain, "watch", "out/again")
+
+
+def test_a_signal_leaves_a_record_that_says_so(chain: Project) -> None:
+    chain.notebook("make", "import time\ntime.sleep(60)", parameters='number: int = 2\noutput_dir: str = "x"')
+    command = [sys.executable, "-m", "runner", "phase", "make", "--out", "out"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, cwd=chain.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as job:
+        events = chain.root / "out" / "_phase" / "events.jsonl"
+        deadline = time.monotonic() + 30
+        while not (events.is_file() and '"cell": 2' in events.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        job.terminate()
+        assert job.wait(timeout=30) == 130
+    entry = json.loads((chain.root / "out" / "_phase" / "phase.json").read_text())["phases"]["make"]
+    assert (entry["status"], entry["cause"]) == ("failed", "interrupted")
+
+
+def test_a_notebook_that_deletes_its_output_is_told_of(chain: Project) -> None:
+    chain.notebook(
+        "make", "import shutil\nshutil.rmtree(output_dir)", "1", parameters='number: int = 2\noutput_dir: str = "x"'
+    )
+    with pytest.raises(RunFailed, match="the runner failed: FileNotFoundError"):
+        single.run(single.Request("make", cwd=chain.root, out=Path("out")), Watcher(lambda *_: None))  # type: ignore[arg-type]
+    entry = json.loads((chain.root / "out" / "_phase" / "phase.json").read_text())["phases"]["make"]
+    assert (entry["status"], entry["cause"]) == ("failed", "internal")
