@@ -210,7 +210,6 @@ def test_killed_before_any_change_and_resumed_it_leaves_what_an_undisturbed_run_
     points: Sequence[int] = range(1, count + 1)
     if not every:
         seed = os.environ.get("TREY_SEED", time.strftime("%Y%m%d"))  # other points tomorrow
-        print(f"TREY_SEED={seed}")
         points = sorted(random.Random(seed).sample(points, POINTS))  # noqa: S311
     for nth in points:
         killed = call(chain, f"at-{nth}", nth, "run", "--run-id", "one")
