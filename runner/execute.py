@@ -39,7 +39,7 @@ from runner.terminal import plain
 
 ENGINE = "trey"
 BAD_INPUT = "BadInput"
-SECRETS = "trey_secrets"  # the module of a kernel that holds the secrets of its notebook
+HANDED_OVER = "trey_secrets"  # the module of a kernel that holds the secrets of its notebook
 _SAVE_EVERY = 2.0  # seconds, at least
 _SAVE_SHARE = 0.05  # of the time, at most, goes into saving
 _DRAIN = 600  # seconds for the output of a cell to arrive after its end
@@ -343,7 +343,7 @@ class _Client(PapermillNotebookClient):
     async def _hand_over(self) -> None:
         """Give the kernel the secrets in a module of its own; the request is not kept, and told to nobody else."""
         module = f"__import__('types').SimpleNamespace(**{dict(self.secrets)!r})"
-        give = f"__import__('sys').modules.__setitem__({SECRETS!r}, {module})"
+        give = f"__import__('sys').modules.__setitem__({HANDED_OVER!r}, {module})"
         await self.async_wait_for_reply(self.kc.execute(give, silent=True, store_history=False))
 
     def output(
@@ -480,7 +480,7 @@ class _Client(PapermillNotebookClient):
 
 def _name_secrets(document: NotebookNode, injected: NotebookNode, secrets: Mapping[str, Secret]) -> None:
     """Let the injected cell take the secrets from where the kernel holds them, and say where they come from."""
-    lines = [f"from {SECRETS} import {name}  # {secret.reference}\n" for name, secret in secrets.items()]
+    lines = [f"from {HANDED_OVER} import {name}  # {secret.reference}\n" for name, secret in secrets.items()]
     injected.source += "".join(lines)
     document.metadata.papermill["parameters"].update({name: secret.reference for name, secret in secrets.items()})
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from runner import beginning, engines, fingerprint, gates, parameters, planning, record, references, resuming, signals
 from runner.engines import Job
 from runner.errors import BadRequest, RunFailed, RunnerError
-from runner.phase import Events, Listener, add_inputs, injected, new_entry, run_job
+from runner.phase import Events, Listener, add_inputs, injected, new_entry, new_job, run_job
 from runner.planning import GATES_PATH, Choice, Prepared, Request
 from runner.record import GateEntry, Record
 from runner.references import Secret
@@ -261,14 +261,13 @@ class _Run:
         notebook = self.pipeline.notebooks[phase]
         values = injected(notebook, self.prepared.params[phase], folders, reserved)
         executed = self.run_dir / "notebooks" / f"{phase}.ipynb"
-        return Job(
-            phase=phase,
-            notebook=notebook.path,
+        return new_job(
+            self.pipeline,
+            phase,
             parameters=values,
             output_dir=output,
             executed=executed,
-            timeout=self.prepared.request.timeout or self.pipeline.timeouts.get(phase),
-            retries=self.pipeline.retries.get(phase, 0),
+            timeout=self.prepared.request.timeout,
             secrets=self.secrets[phase],
             redactor=self.redactor,
             reserve=self.run_dir / record.RESERVE,

@@ -15,6 +15,7 @@ from runner.notebook import Notebook
 from runner.pipeline import Pipeline
 from runner.record import AttemptEntry, ExternalState, PhaseEntry
 from runner.redaction import Redactor
+from runner.references import Secret
 
 if TYPE_CHECKING:
     from runner.execute import CellEvent, Outcome
@@ -105,6 +106,33 @@ def injected(
     result = parameters.overridden(declared, plain, notebook.path.parent)
     result |= {f"{name}_dir": str(folder) for name, folder in folders.items()}
     return result | {name: value for name, value in reserved.items() if name in declared}
+
+
+def new_job(  # noqa: PLR0913  # all by name
+    pipeline: Pipeline,
+    phase: str,
+    *,
+    parameters: Mapping[str, Any],
+    output_dir: Path,
+    executed: Path,
+    timeout: float | None,
+    secrets: Mapping[str, Secret],
+    redactor: Redactor,
+    reserve: Path | None = None,
+) -> Job:
+    """Make the job of a phase, with the limits that the pipeline gives it; a `timeout` goes before the pipeline's."""
+    return Job(
+        phase=phase,
+        notebook=pipeline.notebooks[phase].path,
+        parameters=parameters,
+        output_dir=output_dir,
+        executed=executed,
+        timeout=timeout or pipeline.timeouts.get(phase),
+        retries=pipeline.retries.get(phase, 0),
+        secrets=secrets,
+        redactor=redactor,
+        reserve=reserve,
+    )
 
 
 def tell_cells(phase: str, events: Events, listener: Listener) -> Callable[["CellEvent"], None]:

@@ -50,7 +50,7 @@ NEXT = {
     "timeout": "give it more time (--timeout, timeouts in pipeline.yaml, or the tag of the cell), or less to do",
     "interrupted": "trey resume goes on at this phase",
     "disk-full": "free some disk space; then trey resume goes on at this phase",
-    "leaked-secret": "let the notebook write what the secret opens, not the secret, and run again",
+    "leaked-secret": "let the notebook write what it opens, not the secret, and run again",  # pragma: allowlist secret
     "internal": "read events.jsonl beside this page, and report the fault",
 }
 

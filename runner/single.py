@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from runner import engines, fingerprint, gates, parameters, planning, record, references, scraps, signals
-from runner.engines import Job
 from runner.errors import BadRequest, RunFailed
 from runner.fingerprint import RESERVED_FOLDER
 from runner.lifecycle import Watcher, render, stop_reason
-from runner.phase import Events, injected, new_entry, run_job
+from runner.phase import Events, injected, new_entry, new_job, run_job
 from runner.pipeline import Pipeline, did_you_mean, load_pipeline, locate
 from runner.record import GateEntry, PhaseEntry
 from runner.references import Secret
@@ -190,14 +189,13 @@ def _execute(  # noqa: PLR0913, PLR0917  # what `run` found out
     notebook = pipeline.notebooks[name]
     values = injected(notebook, entry["params"], folders, reserved)
     redactor = references.redactor(secrets)
-    job = Job(
-        phase=name,
-        notebook=notebook.path,
+    job = new_job(
+        pipeline,
+        name,
         parameters=values,
         output_dir=out,
         executed=own / NOTEBOOK,
-        timeout=request.timeout or pipeline.timeouts.get(name),
-        retries=pipeline.retries.get(name, 0),
+        timeout=request.timeout,
         secrets=secrets[name],
         redactor=redactor,
     )

@@ -21,7 +21,7 @@ import nbformat
 from tests.project import ROOT
 
 PHASE = "work"
-SECRET = "pa55-of-the-store"
+PLANTED = "pa55-of-the-store"
 PARAMETERS = """
 trace: str = ""  # where each cell leaves its trace
 days: int = 7  # days to look back
@@ -108,7 +108,7 @@ FAULTS = (
     ),
     Fault(
         "a cell prints a secret", "print(password)", "secrets are redacted", checks=(HIDDEN,),
-        papermill=("-r", "password", SECRET), trey=("--set", "work.password=env:PASSWORD_OF_THE_STORE"),
+        papermill=("-r", "password", PLANTED), trey=("--set", "work.password=env:PASSWORD_OF_THE_STORE"),
     ),
     Fault("two runners on one place", SLEEP.replace("45", "4"), "a run folder is held", checks=(SECOND,), twice=True),
 )  # fmt: skip
@@ -244,7 +244,7 @@ def _project(fault: Fault, folder: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | {"PASSWORD_OF_THE_STORE": SECRET, "PYTHONPATH": str(ROOT)}
+    return os.environ | {"PASSWORD_OF_THE_STORE": PLANTED, "PYTHONPATH": str(ROOT)}
 
 
 def _executed(fault: Fault, commands: Sequence[list[str]], folder: Path, trace: Path) -> tuple[int, int | None]:
@@ -297,4 +297,4 @@ def _marks(document: nbformat.NotebookNode) -> list[str]:
 def _leaks(folder: Path) -> list[str]:
     """Name the files that hold the secret in clear."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path.name for path in found if SECRET.encode() in path.read_bytes()]
+    return [path.name for path in found if PLANTED.encode() in path.read_bytes()]

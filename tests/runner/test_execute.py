@@ -18,7 +18,7 @@ from runner import memory
 from runner.execute import CellEvent, Outcome, execute
 from runner.notebook import own_cells
 
-from .conftest import write_notebook
+from .conftest import GLUE, write_notebook
 
 
 def cells(path: Path) -> list[nbformat.NotebookNode]:
@@ -312,3 +312,18 @@ def test_a_notebook_runs_where_python_leaves_the_working_folder_out(
 ) -> None:
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     assert ran(tmp_path, "1") == Outcome()
+
+
+def test_papermill_and_scrapbook_take_what_it_writes(tmp_path: Path) -> None:
+    """Also the notebook of a failure: papermill takes the banner away and executes it again."""
+    import scrapbook
+
+    fails = "import os\nassert os.environ.get('MENDED')"
+    source = write_notebook(tmp_path / "fixture.ipynb", f"{GLUE}\nglue('n', n)", fails, parameters="n: int = 1")
+    assert execute(source, tmp_path / "out.ipynb", {"n": 2}).cause == "cell-error"
+    out, again = str(tmp_path / "out.ipynb"), str(tmp_path / "again.ipynb")
+    command = [sys.executable, "-m", "papermill", out, again, "-p", "n", "3", "-k", "python3", "--no-progress-bar"]
+    subprocess.run(command, env=os.environ | {"MENDED": "1"}, check=True, capture_output=True)
+    read = scrapbook.read_notebook(str(tmp_path / "again.ipynb"))
+    assert read.scraps.data_dict == {"n": 3}
+    assert [cell.cell_type for cell in read.node.cells] == ["code"] * 4
