@@ -89,7 +89,7 @@ def test_the_notebook_has_the_secret_and_the_run_folder_its_reference(planted: P
     [injected] = [cell for cell in executed.cells if "injected-parameters" in cell.metadata.get("tags", [])]
     assert injected.source.startswith("# Parameters\nnumber = 2\n")
     assert "from trey_secrets import password  # env:PLANTED\n" in injected.source
-    assert executed.metadata.papermill.parameters.password == "env:PLANTED"
+    assert executed.metadata.papermill.parameters["password"] == "env:PLANTED"  # pragma: allowlist secret
     assert "env:PLANTED" in (planted.run_dir / "params.yaml").read_text(encoding="utf-8")
     assert all_leaks(planted) == []
 
