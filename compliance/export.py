@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from compliance.scorer import WORD
 from compliance.vocabulary import PADDING, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 OPSETS = {"": 17, "ai.onnx.ml": 2, "com.microsoft": 1}
 IR_VERSION = 8
-WORD = "[A-Za-z0-9]+"
 INPUT, NUMBERS, OUTPUT = "text", "numbers", "probability"
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compliance import scorer
 from compliance.scorer import ModelCorrupt, Scorer, model_digest, verify
@@ -191,3 +194,35 @@ def test_it_imports_nothing_but_numpy_and_the_runtime() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[] ['compliance', 'compliance.scorer']"
+
+
+def test_an_explanation_names_the_words_and_what_each_did() -> None:
+    text = "Good steel, fitted to an IRON part"
+    found = Scorer.from_onnx(onnx_bytes()).explain(text)
+    assert [(one.word, text[one.start : one.end]) for one in found] == [
+        (word, word) for word in ("Good", "steel", "fitted", "to", "an", "IRON", "part")
+    ]
+    assert [round(one.log_odds, 3) for one in found] == [-2.0, -2.0, 0.0, 0.0, 0.0, 4.0, 0.0]
+    scores = Scorer.from_onnx(onnx_bytes()).score([text.replace("IRON", " ")])
+    assert found[5].without == scores[0]
+
+
+def test_two_words_that_suffice_each_are_both_named() -> None:
+    [plastic, iron] = Scorer.from_onnx(onnx_bytes()).explain("plastic iron")
+    assert (plastic.log_odds, iron.log_odds) == (pytest.approx(4, abs=0.01), pytest.approx(4, abs=0.01))
+
+
+def test_a_text_without_words_needs_no_explanation() -> None:
+    model = Scorer.from_onnx(onnx_bytes())
+    assert model.explain("") == model.explain("–, !") == []
+    assert len(model.explain("iron " * 1000)) == scorer.EXPLAINED_WORDS
+    assert [one.end for one in Scorer.from_onnx(onnx_bytes(), maximum_length=7).explain("iron steel")] == [4, 7]
+    with pytest.raises(TypeError):
+        model.explain(None)  # type: ignore[arg-type]
+
+
+@given(st.text(max_size=80))
+def test_any_text_can_be_explained(text: str) -> None:
+    for one in Scorer.from_onnx(onnx_bytes()).explain(text.encode("utf-8", "replace").decode()):
+        assert re.fullmatch(scorer.WORD, one.word)
+        assert np.isfinite([one.without, one.log_odds]).all()
