@@ -152,7 +152,24 @@ def _summary(run_dir: Path, found: "Record", name: str) -> str:
 
 
 def _next_step(found: "Record", name: str) -> str:
-    return f"trey resume {name}" if found["status"] == "interrupted" else f"trey show {name}"
+    if found["status"] == "interrupted":
+        return f"trey resume {name}"
+    return _without_end(found["command"]) if _ended_early(found) else f"trey show {name}"
+
+
+def _ended_early(found: "Record") -> bool:
+    return found["status"] == "succeeded" and any(one["status"] == "skipped" for one in found["phases"].values())
+
+
+def _without_end(command: str) -> str:
+    """Give the command that goes on where this one was asked to end, with the same parameters."""
+    words, kept = iter(shlex.split(command)), []
+    for word in words:
+        if word in {"--to", "--run-id"}:
+            next(words, None)
+        elif word != "--fresh" and not word.startswith(("--to=", "--run-id=")):
+            kept.append(word)
+    return shlex.join(kept)
 
 
 def _near(path: Path) -> str:

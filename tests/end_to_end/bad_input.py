@@ -140,8 +140,9 @@ def gate_on_unknown_scrap(project: Project) -> None:
     path.write_text(text.replace("{scrap: evaluate.accuracy_low,", "{scrap: evaluate.acuracy_low,"), encoding="utf-8")
 
 
+GOES_ON = "next: trey run --set prepare.source=parts.csv"
 NOT_STARTED = {"exit_code": 2, "status": "", "cause": "", "kept": "nothing was started", "last": NOTHING_STARTED}
-FINE = {"exit_code": 0, "status": "succeeded", "cause": "", "last": "next: trey run", "files": SPLITS}
+FINE = {"exit_code": 0, "status": "succeeded", "cause": "", "last": GOES_ON, "files": SPLITS}
 REFUSED = {"kept": "rejected.csv with each refused row, its line and the reason", "files": ("rejected.csv",)}
 
 CASES = [

@@ -63,6 +63,19 @@ def test_a_stop_is_a_planned_end_unless_it_is_asked_otherwise(chain: Project, mo
     assert trey(chain, *words, "--fail-on-stop", monkeypatch=monkeypatch).exit_code == 3
 
 
+def test_a_run_that_was_asked_to_end_early_names_the_command_that_goes_on(
+    chain: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same parameters, or it would not be the same run."""
+    words = ["trey", "run", "--to=make", "--set", "make.number=7", "--run-id", "one", "--fresh"]
+    monkeypatch.setattr("sys.argv", words)
+    done = trey(chain, *words[1:], monkeypatch=monkeypatch)
+    assert done.stdout.splitlines()[-1] == "next: trey run --set make.number=7"
+    monkeypatch.setattr("sys.argv", ["trey", "run", "--to", "use"])
+    done = trey(chain, "run", "--to", "use", "--run-id", "two", monkeypatch=monkeypatch)
+    assert done.stdout.splitlines()[-1] == "next: trey show two"
+
+
 def test_a_failed_phase_ends_with_1(chain: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     chain.notebook("make", "1 / 0", parameters='output_dir: str = "x"')
     done = trey(chain, "run", "--run-id", "one", monkeypatch=monkeypatch)
