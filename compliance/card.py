@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from compliance.challenge import Challenge
 from compliance.future import Future
 from compliance.metrics import Confusion, Estimate, Evaluation, Parity
 from compliance.schema import SPLITS
@@ -32,6 +33,7 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
     split_leakage: int,
     parity: Parity,
     future: Future | None,
+    challenge: Challenge | None,
     data: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> str:
@@ -45,6 +47,7 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
         split_leakage: Test texts that training or validation hold, too.
         parity: The exported file against the Keras network.
         future: What was measured on rows from after the rules changed, where there are any.
+        challenge: What was measured on challenge sets, where there are any.
         data: The data report of the prepare phase.
         training: The training report of the train phase.
     """
@@ -55,6 +58,7 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
         "## Training": _training(training),
         "## Performance": _performance(evaluation, majority_accuracy),
         "## Checks": _checks(split_leakage, parity),
+        **({"## Challenge sets": _challenge(challenge)} if challenge else {}),
         **({"## After the rules changed": _later(future)} if future else {}),
         "## Limits": _bullets(_limits(evaluation, majority_accuracy, split_leakage, data, training)),
         "## Provenance": _provenance(data, training),
@@ -133,6 +137,14 @@ def _confusion(confusion: Confusion) -> str:
         ["compliant", f"{confusion.false_alarms:,}", f"{confusion.passed:,}"],
     ]
     return _table(["truth", "flagged", "passed"], rows)
+
+
+def _challenge(challenge: Challenge) -> str:
+    table = challenge.table().reset_index()
+    return (
+        "Each asks for one thing that training did not show. The intervals hold, at 95 %, for all sets together.\n\n"
+        + _table(list(table.columns), table.to_numpy().tolist())
+    )
 
 
 def _later(future: Future) -> str:

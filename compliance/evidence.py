@@ -69,9 +69,9 @@ def scrap(value: Any) -> Any:
     return NOT_DEFINED if isinstance(value, float) and finite(value) is None else value
 
 
-def write_errors(output_dir: Path, errors: pd.DataFrame) -> None:
+def write_errors(output_dir: Path, errors: pd.DataFrame, name: str = ERRORS_FILE) -> None:
     """Write the texts that were labelled wrongly, as `compliance.metrics.errors` gives them."""
-    path = output_dir / ERRORS_FILE
+    path = output_dir / name
     errors.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC, float_format="%.6f")
 
 

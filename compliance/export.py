@@ -75,8 +75,8 @@ def _text_front(vocabulary: Vocabulary, tokens: int) -> tuple[list[NodeProto], l
             ["known"],
             name="known",
             domain="ai.onnx.ml",
-            keys_strings=["", *vocabulary.numbers],  # "" fills up the shorter texts of a batch
-            values_int64s=[PADDING, *vocabulary.numbers.values()],
+            keys_strings=["", *vocabulary.lookup],  # "" fills up the shorter texts of a batch
+            values_int64s=[PADDING, *vocabulary.lookup.values()],
             default_int64=UNKNOWN,
         ),
         helper.make_node("Pad", ["known", "room"], ["padded"], name="padded"),

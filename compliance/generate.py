@@ -4,7 +4,6 @@ Three templates, 4 conditions, 4 materials and 50 years give 2,400 distinct sent
 100,000 rows repeat each of them many times.
 """
 
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -51,6 +50,3 @@ def connected_car(rows: int, seed: int) -> pd.DataFrame:
         drawn = noncompliant == label
         texts[drawn] = np.array(choices, dtype=object)[random.integers(len(choices), size=drawn.sum())]
     return pd.DataFrame({"text": texts, "label": np.where(noncompliant, "1", "0").astype(object)})
-
-
-GENERATORS: dict[str, Callable[[int, int], pd.DataFrame]] = {"connected-car": connected_car}

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from compliance.errors import BadInput
-from compliance.generate import GENERATORS
+from compliance.generators import GENERATORS
 
 CHUNK = 50_000  # rows held at once
 SLICE = "slice_"  # beginning of the names under which slice columns are taken
@@ -193,6 +194,11 @@ def open_source(
     return Source(path.name, _digest(path), _Csv(path, source, layout, wanted))
 
 
+@lru_cache(maxsize=1)  # a source is read several times; nobody changes what it gives
+def _made(name: str, rows: int, seed: int) -> pd.DataFrame:
+    return GENERATORS[name](rows, seed)
+
+
 @dataclass(frozen=True)
 class _Generated:
     """Rows that are made up."""
@@ -214,7 +220,7 @@ class _Generated:
             raise BadInput(f"rows is {self.rows}; give a number above 0: --set prepare.rows=2000")
 
     def chunks(self, size: int) -> Iterator[pd.DataFrame]:
-        made = GENERATORS[self.source.removeprefix(GENERATED)](self.rows, self.seed)
+        made = _made(self.source.removeprefix(GENERATED), self.rows, self.seed)
         _check_header(list(made.columns), self.wanted, self.source, ",")
         numbers = np.arange(1, self.rows + 1)  # the lines are those it would have in a CSV, below a header
         taken = {column: made[name] for column, (_, name) in self.wanted.items()}

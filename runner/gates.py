@@ -15,7 +15,8 @@ from runner.record import STOPPING, USABLE, GateEntry, PhaseEntry, Verdict
 
 KINDS = ("min", "max", "equals")
 KEYS = ("scrap", *KINDS, "estimate", "n", "why", "when")
-CHAMPION = "champion"
+CHAMPION, CHALLENGE = "champion", "challenge"
+CONDITIONS = (CHAMPION, CHALLENGE)  # of `when`: scraps that are true or false
 _NOTHING = {"", "None", "NaT", "<NA>"}  # how Python and pandas write a value that is not there
 
 
@@ -42,7 +43,7 @@ class Rule:
         bound: A literal, or another scrap.
         estimate: The middle of that interval: where it meets the bound and `scrap` does not, data are too few to tell.
         n: How many independent observations stand behind the scrap.
-        when: "champion": the rule applies only where a champion exists.
+        when: "champion" or "challenge": the rule applies only where there is a champion, or are challenge sets.
     """
 
     phase: str
@@ -58,8 +59,8 @@ class Rule:
     def references(self) -> list[Reference]:
         """All scraps that the rule looks at."""
         named = [self.scrap, self.bound, self.estimate, self.n]
-        champion = [Reference(self.scrap.phase, CHAMPION)] if self.when else []
-        return [*(entry for entry in named if isinstance(entry, Reference)), *champion]
+        condition = [Reference(self.scrap.phase, self.when)] if self.when else []
+        return [*(entry for entry in named if isinstance(entry, Reference)), *condition]
 
 
 class NoEvidence(Exception):
@@ -157,8 +158,8 @@ def _judged(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> GateEntry:
 
 
 def _verdict(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> tuple[Verdict, str]:
-    if rule.when == CHAMPION and not _champion(rule, evidence):
-        return "not-applicable", "no champion"
+    if rule.when and not _holds(rule.when, rule, evidence):
+        return "not-applicable", f"no {rule.when}"
     if rule.kind == "equals":
         return _equality(rule, evidence)
     value = _number(rule.scrap, evidence)
@@ -174,8 +175,8 @@ def _verdict(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> tuple[Verdict, s
     return "fail", _comparison(rule.kind, value, bound)
 
 
-def _champion(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> bool:
-    reference = Reference(rule.scrap.phase, CHAMPION)
+def _holds(condition: str, rule: Rule, evidence: Mapping[str, PhaseEntry]) -> bool:
+    reference = Reference(rule.scrap.phase, condition)
     value = scrap_value(reference, evidence)
     if not isinstance(value, bool):
         raise NoEvidence(f"{reference} is {value!r}; it must be true or false")

@@ -322,13 +322,13 @@ def _success(found: Record, prepared: Prepared) -> tuple[str, str]:
     if prepared.request.last and prepared.request.last != prepared.pipeline.order[-1]:
         return "incomplete", f"it ended after {prepared.request.last}, as asked (--to {prepared.request.last})"
     judged = [gate for gate in found["gates"] if gate["verdict"] != "not-applicable"]
-    aside = len(found["gates"]) - len(judged)
+    aside = [gate["reason"] for gate in found["gates"] if gate["verdict"] == "not-applicable"]
     if not prepared.pipeline.gates:
         return "succeeded", f"all {len(found['phases'])} phases succeeded; the pipeline has no gates"
     if not judged:
         return "incomplete", f"all {len(found['phases'])} phases succeeded, but no gate judged them"
     reason = f"{len(judged)} of {len(judged)} gates passed"
-    return "release", reason + (f"; {aside} not applicable: no champion" if aside else "")
+    return "release", reason + (f"; {len(aside)} not applicable: {', '.join(dict.fromkeys(aside))}" if aside else "")
 
 
 def render(executed: Path, *, report: bool = True) -> None:

@@ -288,8 +288,8 @@ class _Reader:
         if "estimate" in rule and "equals" in rule:
             self.faults.append(f"{where}: an estimate says nothing about equality; leave it out")
         scrap = references.get("scrap")
-        if scrap and rule.get("when") == gates.CHAMPION:
-            self._reference(f"{where}: when", f"{scrap.phase}.{gates.CHAMPION}", earlier)
+        if scrap and rule.get("when") in gates.CONDITIONS:
+            self._reference(f"{where}: when", f"{scrap.phase}.{rule['when']}", earlier)
         if len(self.faults) > count or scrap is None:
             return None
         kind, bound = next(iter(bounds.items()))
@@ -307,8 +307,8 @@ class _Reader:
     def _check_words(self, where: str, rule: dict[Any, Any]) -> None:
         if not isinstance(rule.get("why"), str | None):
             self.faults.append(f"{where}: why is {rule['why']!r}; it must be a sentence")
-        if rule.get("when", gates.CHAMPION) != gates.CHAMPION:
-            self.faults.append(f"{where}: when is {rule['when']!r}; allowed is {gates.CHAMPION}")
+        if rule.get("when", gates.CHAMPION) not in gates.CONDITIONS:
+            self.faults.append(f"{where}: when is {rule['when']!r}; allowed are {' and '.join(gates.CONDITIONS)}")
 
     def _bound(self, where: str, kind: str, value: Any, earlier: tuple[str, ...]) -> Any:
         is_reference = isinstance(value, str) and value.partition(".")[0] in self.phases and "." in value

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compliance import future, metrics
+from compliance import challenge, future, metrics
 from compliance.card import model_card
 
 LABELS = np.array([1] * 40 + [0] * 60)
@@ -52,6 +52,7 @@ def card(**changes: Any) -> str:
         "split_leakage": 0,
         "parity": metrics.Parity(150, 0, 1.2e-7),
         "future": None,
+        "challenge": None,
         "data": DATA,
         "training": TRAINING,
     }
@@ -68,6 +69,14 @@ def test_the_future_set_is_told_where_there_is_one() -> None:
     assert "1 of them stand in its splits, 1 of these with another label" in told
     assert "| accuracy | 0.6667 (0.2077 to 0.9385) | 1.0000 (0.3424 to 1.0000) |" in told
     assert "After the rules changed" not in card()
+
+
+def test_challenge_sets_are_told_where_there_are_any() -> None:
+    rows = pd.DataFrame({"set": "years", "text": ["a", "b"], "normalized": ["a", "b"], "label": [1, 0]})
+    told = card(challenge=challenge.judge(rows, np.array([0.9, 0.9]), {}, threshold=0.5))
+    assert "## Challenge sets" in told
+    assert "| years | 2 | 0.5000 (0.0945 to 0.9055) | 1.0000 (0.2065 to 1.0000) | 0 | 1 | 0 |" in told
+    assert "Challenge sets" not in card()
 
 
 def test_every_section_is_there_in_order() -> None:

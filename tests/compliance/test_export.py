@@ -77,6 +77,17 @@ def test_parity_of_every_architecture(architecture: str) -> None:
     assert np.abs(exported - model.probabilities(network, vocabulary, 4, texts)).max() <= PARITY
 
 
+def test_the_file_reads_other_years_and_misspelt_words_as_python_does() -> None:
+    years = tuple(str(year) for year in range(1980, 1992))
+    vocabulary = Vocabulary(("plastic", "steel", *years), nearest_year=True, misspellings=True)
+    network = model.build(model.TrainingPlan(tokens=6), vocabulary)
+    texts = ["plsatic 1999", "PLASTTIC of 1901", "stel steel", "1985", "2077 lastic"]
+    exported = Scorer.from_onnx(export.to_onnx(network, vocabulary, 6)).score(texts)
+    assert np.abs(exported - model.probabilities(network, vocabulary, 6, texts)).max() <= PARITY
+    known, misspelt = Scorer.from_onnx(export.to_onnx(network, vocabulary, 6)).score(["plastic 1991", "plsatic 1999"])
+    assert known == misspelt
+
+
 def test_a_longer_neighbour_does_not_change_an_answer(tiny: Tiny) -> None:
     session = onnxruntime.InferenceSession(tiny.onnx)
     texts = ["new condition steel component manufactured in 2012", "plastic " * 3_000]

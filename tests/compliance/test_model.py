@@ -38,6 +38,12 @@ def test_first_weights_follow_from_the_seed() -> None:
     assert not np.array_equal(first(1), first(2))
 
 
+def test_an_unknown_word_begins_as_a_forgotten_one() -> None:
+    network = model.build(model.TrainingPlan(tokens=5), Vocabulary(("iron",)))
+    [vectors] = network.get_layer("embedding").get_weights()
+    assert not vectors[1].any() and vectors[0].any() and vectors[2].any()
+
+
 def test_training_learns_the_rule(tiny: Tiny) -> None:
     unseen = descriptions(300, seed=9)
     flags = tiny.keras_probabilities(list(unseen["text"])) >= 0.5
@@ -82,9 +88,9 @@ def test_each_epoch_is_told_in_one_line() -> None:
 
 def test_a_loss_that_is_no_number_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = descriptions(60, seed=1)
-    broken = {"word-cnn": lambda words, tokens: _with_nan_weights(model.word_cnn(words, tokens))}
+    broken = {"context-cnn": lambda words, tokens: _with_nan_weights(model.context_cnn(words, tokens))}
     monkeypatch.setattr(model, "ARCHITECTURES", broken)
-    with pytest.raises(model.TrainingDiverged, match=r"--set train.learning_rate=0.0004"):
+    with pytest.raises(model.TrainingDiverged, match=r"--set train.learning_rate=0.0002"):
         model.train(model.TrainingPlan(tokens=12), Vocabulary.learn(rows["normalized"], 50), rows, rows)
 
 
@@ -101,23 +107,25 @@ def test_impossible_choices_are_told_all_at_once() -> None:
     with pytest.raises(BadInput) as refused:
         model.TrainingPlan(architecture="word-cn", tokens=0, epochs=-1, learning_rate=0)
     assert refused.value.faults == (
-        "architecture is 'word-cn'; it may be lab-reference, word-cnn: --set train.architecture=word-cnn",
+        "architecture is 'word-cn'; it may be context-cnn, lab-reference, word-cnn: --set train.architecture=word-cnn",
         "tokens is 0; give a whole number above 0: --set train.tokens=32",
         "epochs is -1; give a whole number above 0: --set train.epochs=6",
-        "learning_rate is 0; give one above 0, up to 1: --set train.learning_rate=0.004",
+        "learning_rate is 0; give one above 0, up to 1: --set train.learning_rate=0.002",
     )
 
 
 def test_the_report_tells_what_was_chosen_and_what_came_of_it(tiny: Tiny) -> None:
     report = model.training_report(tiny.plan, tiny.vocabulary, tiny.trained, "abc")
     assert report["data_digest"] == "abc"
-    assert report["architecture"] == "word-cnn"
+    assert report["architecture"] == "context-cnn"
     assert report["hyperparameters"] == {
         "epochs": 4,
         "batch_size": 32,
         "learning_rate": 0.01,
         "patience": 3,
         "maximum_words": 10_000,
+        "nearest_year": True,
+        "misspellings": False,
     }
     assert report["validation_loss"] == tiny.trained.history["validation_loss"].min()
     assert set(report["versions"]) == {"keras", "onnx", "onnxmltools", "tensorflow"}

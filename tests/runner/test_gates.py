@@ -106,13 +106,14 @@ def test_a_broken_estimate_or_count_fails_even_where_the_bound_is_met(broken: di
     assert verdict(rule(**DATA), evaluate=entry(**scraps))[0] == "fail"
 
 
+@pytest.mark.parametrize("condition", gates.CONDITIONS)
 @pytest.mark.parametrize(
-    ("champion", "wanted"),
+    ("there", "wanted"),
     [(False, "not-applicable"), (True, "pass"), (None, "fail"), ("false", "fail"), (0, "fail")],
 )
-def test_a_rule_for_a_champion_needs_to_know_whether_there_is_one(champion: Any, wanted: str) -> None:
-    judged = rule(when="champion")
-    scraps = {"recall_low": {"value": 0.99, "cell": 1}, "champion": {"value": champion, "cell": 1}}
+def test_a_rule_with_a_condition_needs_to_know_whether_it_holds(condition: str, there: Any, wanted: str) -> None:
+    judged = rule(when=condition)
+    scraps = {"recall_low": {"value": 0.99, "cell": 1}, condition: {"value": there, "cell": 1}}
     assert verdict(judged, evaluate=entry(**scraps))[0] == wanted
     assert verdict(judged, evaluate=entry(recall_low=0.99))[0] == "fail"
 
@@ -124,7 +125,7 @@ SCRAPS = st.fixed_dictionaries(
     {},
     optional={
         name: st.fixed_dictionaries({"value": VALUES, "cell": st.just(1)}, optional={"fault": st.just("glued twice")})
-        for name in ("recall_low", "recall", "texts", "majority", "champion")
+        for name in ("recall_low", "recall", "texts", "majority", *gates.CONDITIONS)
     },
 )
 STATUSES = st.sampled_from(["pending", "running", "succeeded", "cached", "failed", "skipped"])
@@ -134,7 +135,7 @@ RULES = st.builds(
     bound=st.floats(-1, 1) | st.just(Reference("evaluate", "majority")),
     estimate=st.none() | st.just(DATA["estimate"]),
     n=st.none() | st.just(DATA["n"]),
-    when=st.none() | st.just("champion"),
+    when=st.none() | st.sampled_from(gates.CONDITIONS),
 )
 
 
@@ -157,8 +158,8 @@ def test_nothing_passes_on_evidence_that_is_missing_or_broken(
         return
     assert status in ("succeeded", "cached")
     if judged.when:
-        assert sound(scraps, "champion")
-        assert scraps["champion"]["value"] is (gate["verdict"] != "not-applicable")
+        assert sound(scraps, judged.when)
+        assert scraps[judged.when]["value"] is (gate["verdict"] != "not-applicable")
     if gate["verdict"] == "not-applicable":
         return
     assert sound(scraps, "recall_low")

@@ -104,7 +104,7 @@ def test_gates_are_read(chain: Project) -> None:
         ("{scrap: make.number, min: high}", "min is 'high'; it must be phase.scrap"),
         ("{scrap: make.number, equals: nan}", "equals is 'nan'; allowed is a finite number, true, false, a text"),
         ("{scrap: make.number, equals: [1]}", "equals is [1]; allowed is a finite number, true, false, a text"),
-        ("{scrap: make.number, min: 1, when: always}", "when is 'always'; allowed is champion"),
+        ("{scrap: make.number, min: 1, when: always}", "when is 'always'; allowed are champion and challenge"),
         ("{scrap: make.number, min: 1, when: champion}", "make documents no scrap champion in `scraps`"),
         ("{scrap: make.number, min: 1, why: 3}", "why is 3; it must be a sentence"),
         ("{scrap: make.number, equals: 1, estimate: make.number}", "an estimate says nothing about equality"),

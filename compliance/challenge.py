@@ -1,0 +1,174 @@
+"""Challenge sets: labelled texts that ask what a random test split cannot, such as new phrasing, new years, negation.
+
+A random test split shares its wording with training, and a model near .999 there may fall to .6 on a turn of phrase it
+has not met. A challenge set is written or collected to ask for one such thing. It takes no part in making the model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from compliance import metrics, reading, schema
+from compliance.errors import BadInput
+from compliance.metrics import CONFIDENCE, Confusion, Estimate
+from compliance.reading import SLICE, Layout
+from compliance.text import normalize_all
+
+ERRORS_FILE = "challenge_errors.csv"
+SHOWN = 5  # faults that are told
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a model did on one challenge set, in distinct texts.
+
+    Attributes:
+        confusion: Counts of its answers.
+        accuracy: With an interval that holds for all sets of a challenge together.
+        recall: Share of non-compliant texts that are flagged, likewise.
+        seen: Texts that also stand in a split: the model may answer these from memory.
+    """
+
+    confusion: Confusion
+    accuracy: Estimate
+    recall: Estimate
+    seen: int
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """How a model did on every challenge set."""
+
+    answers: Mapping[str, Answer]  # by name of the set
+
+    @property
+    def worst(self) -> str:
+        """Name of the set whose accuracy is surest to be low."""
+        return min(self.answers, key=lambda name: (self.answers[name].accuracy.low, name))
+
+    def scraps(self) -> dict[str, float | str]:
+        """Give what gates look at: the worst set, which speaks for all."""
+        worst = self.answers[self.worst]
+        return {
+            "challenge_sets": len(self.answers),
+            "challenge_worst": self.worst,
+            "challenge_texts": worst.confusion.texts,
+            "challenge_accuracy": worst.accuracy.value,
+            "challenge_accuracy_low": worst.accuracy.low,
+            "challenge_seen": sum(answer.seen for answer in self.answers.values()),
+        }
+
+    def table(self) -> pd.DataFrame:
+        """Give a line per set, as text for people."""
+        lines = {
+            name: {
+                "texts": f"{answer.confusion.texts:,}",
+                "accuracy": str(answer.accuracy),
+                "non-compliant recall": str(answer.recall),
+                "missed": f"{answer.confusion.missed:,}",
+                "false alarms": f"{answer.confusion.false_alarms:,}",
+                "seen before": f"{answer.seen:,}",
+            }
+            for name, answer in self.answers.items()
+        }
+        return pd.DataFrame.from_dict(lines, orient="index").rename_axis("set")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what JSON can hold, by set."""
+        return {
+            name: {
+                "texts": answer.confusion.texts,
+                "noncompliant_texts": answer.confusion.noncompliant,
+                "accuracy": answer.accuracy.as_dict(),
+                "noncompliant_recall": answer.recall.as_dict(),
+                "seen": answer.seen,
+            }
+            for name, answer in self.answers.items()
+        }
+
+
+def read(source: str, column: str, data: Mapping[str, Any], *, rows: int, seed: int) -> pd.DataFrame:
+    """Read challenge sets, laid out as the source of the data was.
+
+    Args:
+        source: Path of a CSV file, http(s) address of one, or `generated:NAME`.
+        column: The column that names the set of a row.
+        data: The data report of the prepare phase, which says how texts and labels are written.
+        rows: How many to generate, where they are generated.
+        seed: Of the generator.
+
+    Returns:
+        Distinct texts of each set: `set`, `text`, `normalized`, `label` (1 is non-compliant).
+
+    Raises:
+        BadInput: It cannot be read, or a row is unsound: each is a question somebody chose, so none is left out.
+    """
+    written = {line["label"]: line["value"] for line in data["labels"]}
+    layout = Layout(
+        text_column=data["columns"]["text"],
+        label_column=data["columns"]["label"],
+        noncompliant_value=written[1],
+        compliant_value=written[0],
+        slice_columns=[column],
+        maximum_length=data["maximum_length"],
+    )
+    table = reading.open_source(source, layout, reading.columns(layout), rows=rows, seed=seed)
+    found = pd.concat(table.chunks(), ignore_index=True)
+    found = found.assign(label=found["label"].str.strip(), normalized=normalize_all(found["text"]))
+    _check(found, layout, table.name)
+    found = found.assign(label=(found["label"] == layout.noncompliant_value).astype(np.int8), set=found[SLICE + column])
+    return found.drop_duplicates(["set", "normalized"])[["set", "text", "normalized", "label"]].reset_index(drop=True)
+
+
+def _check(found: pd.DataFrame, layout: Layout, name: str) -> None:
+    """Refuse a table with an unsound row, or a text that stands with both labels."""
+    faults = found["fault"].where(found["fault"] != "").dropna()
+    sound = found.drop(index=faults.index)
+    faults = pd.concat([faults, schema.reasons(schema.readable_rows(layout), sound)])
+    nameless = sound.index[sound[SLICE + layout.slice_columns[0]].str.strip() == ""]
+    faults = pd.concat([faults, pd.Series("it names no set", index=nameless)])
+    twice = sound.groupby("normalized")["label"].transform("nunique") > 1
+    faults = pd.concat([faults, pd.Series("the same words stand with both labels", index=sound.index[twice])])
+    if len(faults):
+        told = [f"{name} line {found.at[row, 'line']}: {fault}" for row, fault in faults.sort_index().items()][:SHOWN]
+        raise BadInput(
+            f"{len(faults):,} rows of the challenge sets are unsound; mend them, or --set evaluate.challenge_source=''",
+            *told,
+        )
+
+
+def judge(
+    rows: pd.DataFrame, probabilities: np.ndarray, splits: Mapping[str, pd.DataFrame], threshold: float
+) -> Challenge:
+    """Judge the answers to challenge sets.
+
+    The intervals hold for all sets together (Bonferroni), since the worst of them is looked at.
+
+    Args:
+        rows: As `read` gives them.
+        probabilities: Of non-compliance, in their order; one that is no number counts as wrong.
+        splits: The splits that the model was made and judged with.
+        threshold: Probability from which a text is flagged.
+    """
+    known = set().union(*(split["normalized"] for split in splits.values()))
+    confidence = 1 - (1 - CONFIDENCE) / rows["set"].nunique()
+    finite, flags = np.isfinite(probabilities), probabilities >= threshold
+    answers = {}
+    for name, held in rows.groupby("set"):
+        labels, at = held["label"].to_numpy(), held.index.to_numpy()
+        given = np.where(finite[at], flags[at], labels != 1)
+        confusion = Confusion.count(labels, given)
+        answers[str(name)] = Answer(
+            confusion,
+            _share(confusion.texts - confusion.errors, confusion.texts, confidence),
+            _share(confusion.caught, confusion.noncompliant, confidence),
+            int(held["normalized"].isin(known).sum()),
+        )
+    return Challenge(answers)
+
+
+def _share(successes: int, trials: int, confidence: float) -> Estimate:
+    return Estimate(successes / trials, *metrics.wilson(successes, trials, confidence)) if trials else metrics.NOTHING
