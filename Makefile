@@ -1,6 +1,7 @@
 # make run   the lifecycle: 100,000 generated descriptions, from data to a deployment on this machine
 # make test  formatting, types, arrows between the rooms, secrets, and all tests
 # make lab   JupyterLab with everything in it (.venv-lab, from the pins of environment.yml)
+# make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
 # make lock  compile the locks and environment.yml again (UPGRADE=1 takes newer versions)
 #
 # ARGS are passed on: make run ARGS="--params params/ci.yaml"; make test ARGS="-k gates -x"
@@ -14,7 +15,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help run test lint lab lock secrets benchmark
+.PHONY: help run test lint lab node lock secrets benchmark
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -37,6 +38,8 @@ secrets: .venv/ready
 
 lab: .venv-lab/ready
 	.venv-lab/bin/jupyter lab notebooks
+
+node: tests/node/node_modules/ready
 
 lock: .venv/ready
 	$(BIN)/python requirements/lock.py $(if $(UPGRADE),--upgrade)
@@ -61,3 +64,7 @@ endef
 
 .venv-lab/ready: requirements/environment.txt pyproject.toml
 	$(call install,requirements/environment.txt,.venv-lab)
+
+tests/node/node_modules/ready: tests/node/package-lock.json tests/node/.npmrc
+	cd tests/node && npm ci --loglevel=error
+	@touch $@

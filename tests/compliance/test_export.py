@@ -1,9 +1,11 @@
 """The exported file takes raw text and decides as Keras does, whatever the text and wherever it runs."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +40,10 @@ WORDS = [
 ]
 # raw text of any kind, but lone surrogates, which no file can hold
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+blank = st.text(" \t\r\n\v\f\0\x1c\x85\u00a0\u200b\u2003\u2028\u3000\ufeff", max_size=20)
 worded = st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)
 long_text = st.builds(lambda part, times: (part * times)[:10_000], any_text, st.sampled_from([1, 100, 10_000]))
+batch = st.lists(any_text | blank | worded | long_text, min_size=1, max_size=12)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def scorer(tiny: Tiny) -> Scorer:
     return Scorer.from_onnx(tiny.onnx)
 
 
-def assert_parity(tiny: Tiny, scorer: Scorer, texts: list[str]) -> None:
+def assert_parity(tiny: Tiny, scorer: "Scorer | Elsewhere", texts: list[str]) -> None:
     exported, trained = scorer.score(texts), tiny.keras_probabilities(texts)
     assert np.abs(exported - trained).max() <= PARITY
     assert np.array_equal(exported >= 0.5, trained >= 0.5)
@@ -58,12 +62,13 @@ def test_parity_on_descriptions(tiny: Tiny, scorer: Scorer) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(any_text | worded | long_text, min_size=1, max_size=12))
+@given(batch)
 @example([""])
 @example([" \t\r\n\u2003"])
 @example(["steel\0plastic", "\0"])
 @example(["", "iron", "plastic " * 1_250, "İSTANBUL \u212aelvin"])
 @example(["x" * 10_000, "new condition steel component manufactured in 2012"])
+@example(["", "x" * 10_000, "new iron", " ", "plastic " * 1_250] * 60)  # more than the scorer takes at once
 def test_parity_on_any_text(tiny: Tiny, scorer: Scorer, texts: list[str]) -> None:
     assert_parity(tiny, scorer, texts)
 
@@ -127,25 +132,65 @@ def test_two_processes_export_the_same_bytes(two_processes: list[dict[str, str]]
     assert len({digests["onnx"] for digests in two_processes}) == 1
 
 
-SCORED = ["Poor IRON part", "", "İ new steel 2012"]
-SCORE = """
-import sys
+# Says what became of the locale it was given, then answers a line of texts with a line of probabilities.
+ELSEWHERE = """
+import json, locale, sys
 from compliance.scorer import Scorer
-print(*(float(value).hex() for value in Scorer.from_onnx(sys.argv[1]).score(sys.argv[2:])))
+try:
+    print(locale.setlocale(locale.LC_ALL, ""), flush=True)
+except locale.Error:
+    print("absent", flush=True)
+scorer = Scorer.from_onnx(sys.argv[1])
+for line in sys.stdin:
+    print(json.dumps(scorer.score(json.loads(line)).tolist()), flush=True)
 """
 
 
-def test_it_runs_where_no_locale_is_installed(tiny: Tiny, scorer: Scorer, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(tiny.onnx)
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
-    done = subprocess.run(
-        [sys.executable, "-X", "utf8", "-c", SCORE, str(path), *SCORED],
-        env=bare | {"LC_ALL": "C", "LOCPATH": str(tmp_path)},  # no locale is found there, en_US.UTF-8 neither
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=True,
-    )
-    assert [float.fromhex(value) for value in done.stdout.split()] == [float(value) for value in scorer.score(SCORED)]
+class Elsewhere:
+    """The exported file in a process of its own, which finds no locale on its machine but C."""
+
+    def __init__(self, onnx: bytes, locale: str, folder: Path):
+        path = folder / "model.onnx"
+        path.write_bytes(onnx)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
+        # no locale is found in LOCPATH, en_US.UTF-8 neither; Python takes C.UTF-8 for C unless it is told not to
+        set_here = {"LC_ALL": locale, "LOCPATH": str(folder), "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", ELSEWHERE, str(path)],
+            env=kept | set_here,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.found = self._line().strip()
+
+    def score(self, texts: list[str]) -> np.ndarray:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(texts) + "\n")
+        self.process.stdin.flush()
+        return np.array(json.loads(self._line()), dtype=np.float32)
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+
+@pytest.fixture(scope="module", params=["C", "xx_XX.UTF-8"])
+def elsewhere(
+    request: pytest.FixtureRequest, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Elsewhere]:
+    started = Elsewhere(tiny.onnx, request.param, tmp_path_factory.mktemp("elsewhere"))
+    with started.process:
+        assert started.found == {"C": "C", "xx_XX.UTF-8": "absent"}[request.param]
+        yield started
+    assert started.process.returncode == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(batch)
+@example(["Poor IRON part", "", "\u0130 new steel 2012", "\u212aelvin ſteel", " \t\u2003", "plastic " * 1_250])
+def test_parity_on_any_text_whatever_the_locale(
+    tiny: Tiny, scorer: Scorer, elsewhere: Elsewhere, texts: list[str]
+) -> None:
+    assert_parity(tiny, elsewhere, texts)
+    assert np.array_equal(elsewhere.score(texts), scorer.score(texts))

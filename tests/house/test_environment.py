@@ -1,5 +1,6 @@
 """The locks, environment.yml and pyproject.toml say the same."""
 
+import json
 import re
 import sys
 import tomllib
@@ -70,6 +71,15 @@ def test_locks_have_hashes_and_no_addresses(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     assert "://" not in text
     assert text.count("==") <= text.count("--hash=sha256:")
+
+
+def test_the_lock_of_node_has_hashes_and_no_addresses() -> None:
+    """make node takes the packages from whatever registry npm is set to."""
+    packages = json.loads((ROOT / "tests" / "node" / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    del packages[""]  # the project itself
+    assert "node_modules/onnxruntime-node" in packages
+    assert [name for name, locked in packages.items() if "resolved" in locked] == []
+    assert [name for name, locked in packages.items() if not locked["integrity"].startswith("sha512-")] == []
 
 
 def test_headless_environments_go_without_jupyterlab() -> None:
