@@ -1,19 +1,22 @@
 """The model card: written from what was measured and recorded, so that it cannot say anything else."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from compliance import baseline, slices
 from compliance.challenge import Challenge
 from compliance.future import Future
-from compliance.metrics import Confusion, Estimate, Evaluation, Parity
+from compliance.metrics import Confusion, Difference, Estimate, Evaluation, Parity
 from compliance.schema import SPLITS
+from compliance.slices import Bound
 
 WORDS_FOR = {
     "accuracy": "texts labelled rightly",
     "precision": "flagged texts that are non-compliant",
     "noncompliant_recall": "non-compliant texts that are flagged",
-    "f1": "harmonic mean of the two above",
+    "missed_rate": "non-compliant texts that are passed",
+    "f1": "harmonic mean of precision and recall",
     "auc": "area under the ROC curve",
 }
 SPLIT_LIMITS = {
@@ -32,6 +35,9 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
     majority_accuracy: float,
     split_leakage: int,
     parity: Parity,
+    calibration_error: Estimate,
+    against_baseline: Difference,
+    slice_bounds: Sequence[Bound],
     future: Future | None,
     challenge: Challenge | None,
     data: Mapping[str, Any],
@@ -46,6 +52,9 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
         majority_accuracy: Accuracy there of always giving the commonest training label.
         split_leakage: Test texts that training or validation hold, too.
         parity: The exported file against the Keras network.
+        calibration_error: How far promise and outcome lie apart on average.
+        against_baseline: The model against one without a network, at even odds.
+        slice_bounds: What is shown of every slice, the least certain last.
         future: What was measured on rows from after the rules changed, where there are any.
         challenge: What was measured on challenge sets, where there are any.
         data: The data report of the prepare phase.
@@ -53,10 +62,13 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
     """
     sections = {
         f"# {name}": _summary(evaluation, training),
-        "## Intended use": _intended_use(threshold),
+        "## Intended use": _intended_use(threshold, training),
         "## Data": _data(data),
         "## Training": _training(training),
         "## Performance": _performance(evaluation, majority_accuracy),
+        "## Calibration": _calibration(calibration_error, training["calibration"]),
+        "## Against a model without a network": _against_baseline(against_baseline),
+        **({"## Slices": _slices(slice_bounds)} if slice_bounds else {}),
         "## Checks": _checks(split_leakage, parity),
         **({"## Challenge sets": _challenge(challenge)} if challenge else {}),
         **({"## After the rules changed": _later(future)} if future else {}),
@@ -76,11 +88,18 @@ def _summary(evaluation: Evaluation, training: Mapping[str, Any]) -> str:
     )
 
 
-def _intended_use(threshold: float) -> str:
+def _intended_use(threshold: float, training: Mapping[str, Any]) -> str:
+    chosen = threshold == training["threshold"]
     return _bullets(
         [
             "Primary use: to flag descriptions for a technician to check. From a probability of "
-            f"{threshold:g} on, the label is non-compliant.",
+            f"{threshold:.4g} on, the label is non-compliant: "
+            + (
+                "chosen on validation texts, where passing a non-compliant one costs as much as "
+                f"{training['missed_cost']:g} false alarms."
+                if chosen
+                else f"given by hand, in place of the {training['threshold']:.4g} that training chose."
+            ),
             "Users: technicians and the applications that serve them. A person decides; the model proposes.",
             "Out of scope: deciding without a person; other languages, other kinds of text, and regulations other than "
             "those the labels follow.",
@@ -125,7 +144,8 @@ def _performance(evaluation: Evaluation, majority_accuracy: float) -> str:
     ]
     return (
         _table(["metric", "estimate", "95 % interval", "share or measure of"], rows)
-        + "\n\nProportions have Wilson's intervals, F1 and AUC percentile bootstrap ones; all count distinct texts. "
+        + "\n\nProportions have Wilson's intervals, the missed rate the exact one, F1 and AUC percentile bootstrap "
+        + "ones; all count distinct texts. "
         + f"Always giving the commonest training label would reach an accuracy of {majority_accuracy:.4f}.\n\n"
         + _confusion(evaluation.confusion)
     )
@@ -137,6 +157,32 @@ def _confusion(confusion: Confusion) -> str:
         ["compliant", f"{confusion.false_alarms:,}", f"{confusion.passed:,}"],
     ]
     return _table(["truth", "flagged", "passed"], rows)
+
+
+def _calibration(error: Estimate, correction: Mapping[str, Any]) -> str:
+    fitted = (
+        f"The log-odds of the network were multiplied by {correction['slope']:.3f}, fitted on {correction['texts']:,} "
+        "distinct validation texts; the exported file holds the result."
+        if correction["texts"]
+        else "Nothing was corrected: the probabilities are as training left them."
+    )
+    return f"{fitted} On test texts, promise and outcome lie apart by {error} on average."
+
+
+def _against_baseline(difference: Difference) -> str:
+    told = "is shown to be better" if difference.accuracy.low > 0 else "is **not shown to be better**"
+    return (
+        f"At even odds, accuracy minus that of {baseline.NAME}, which learned from the same texts: "
+        f"{difference.accuracy}. Only this model is right on {difference.only_first_right:,} texts, only the other on "
+        f"{difference.only_second_right:,}. The network {told}."
+    )
+
+
+def _slices(bounds: Sequence[Bound]) -> str:
+    table = slices.bounds_table(list(bounds)).reset_index()
+    return "The lower ends hold, at 95 %, for all slices together. The least certain come first.\n\n" + _table(
+        list(table.columns), table.to_numpy().tolist()
+    )
 
 
 def _challenge(challenge: Challenge) -> str:
@@ -191,17 +237,18 @@ def _limits(
         yield f"**{split_leakage:,} test texts were seen before: the figures above prove nothing.**"
     if not evaluation["accuracy"].low >= majority_accuracy:
         yield "**Not shown to be better than always giving the commonest label.**"
-    if math.isfinite(recall := evaluation["noncompliant_recall"].low):
+    if math.isfinite(missed := evaluation["missed_rate"].high):
         yield (
             f"{confusion.noncompliant:,} non-compliant texts were tested and {confusion.missed:,} of them passed: the "
-            f"share passed in use may be up to {1 - recall:.2%} (upper end of the 95 % interval)."
+            f"share passed in use may be up to {missed:.2%} (upper end of the 95 % interval)."
         )
     yield SPLIT_LIMITS[data["split"]["by"]].format(column=data["split"]["column"])
     yield (
         f"Only the first {training['tokens']} words of a text are read, of letters a to z and digits, in lower case; "
         f"all words outside the {training['vocabulary_size']:,} known ones are one and the same to the network."
     )
-    yield "Probabilities were not calibrated; the threshold was given, not chosen from costs."
+    if not training["calibration"]["texts"]:
+        yield "**Probabilities were not calibrated.**"
 
 
 def _provenance(data: Mapping[str, Any], training: Mapping[str, Any]) -> str:

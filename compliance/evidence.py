@@ -4,17 +4,21 @@ The same model and texts give the same bytes: no times, no folders, no host.
 """
 
 import csv
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from compliance import baseline, schema
 from compliance.errors import BadInput
 from compliance.folder import write_json
-from compliance.metrics import Difference, Evaluation, Parity, finite
+from compliance.metrics import Difference, Estimate, Evaluation, Parity, finite
 from compliance.schema import SPLITS
+from compliance.scorer import Scorer
 
 EVALUATION_FILE = "evaluation.json"
 ERRORS_FILE = "errors.csv"
@@ -35,13 +39,56 @@ def read_splits(prepare_dir: Path | str) -> dict[str, pd.DataFrame]:
 
 
 def check_threshold(threshold: float) -> None:
-    """Refuse a threshold at which every text, or none, would be flagged.
+    """Refuse a threshold at which every text, or none, would be flagged; 0 stands for the one that train chose.
 
     Raises:
-        BadInput: It does not lie between 0 and 1.
+        BadInput: It is not 0 and does not lie between 0 and 1.
     """
-    if not 0 < threshold < 1:
-        raise BadInput(f"threshold is {threshold}; give one between 0 and 1: --set evaluate.threshold=0.5")
+    if not 0 <= threshold < 1:
+        raise BadInput(
+            f"threshold is {threshold}; give one between 0 and 1, or 0 for the one that train chose: "
+            "--set evaluate.threshold=0"
+        )
+
+
+def check_margins(**margins: float) -> None:
+    """Refuse limits, floors and margins of shares that nothing could miss, or nothing could keep.
+
+    Raises:
+        BadInput: With every one that does not lie between 0 and 1.
+    """
+    if faults := [
+        f"{name} is {value}; give one between 0 and 1: --set evaluate.{name}=0.05"
+        for name, value in margins.items()
+        if not 0 < value < 1
+    ]:
+        raise BadInput(*faults)
+
+
+def schema_faults(splits: Mapping[str, pd.DataFrame]) -> int:
+    """Count the rows and columns of prepared splits that break the rules all splits must meet."""
+    return sum(len(schema.breaches(schema.split_rows(), rows)) for rows in splits.values())
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said, and of which texts.
+
+    Attributes:
+        probabilities: Of non-compliance, float32[texts].
+        asked: sha256 over the texts and their labels in order: answers can be compared only where it is the same.
+    """
+
+    probabilities: np.ndarray
+    asked: str
+
+
+def answer(scorer: Scorer, texts: pd.DataFrame) -> Answers:
+    """Let a model answer texts with `text` and `label`."""
+    asked = hashlib.sha256()
+    for text, label in zip(texts["text"], texts["label"], strict=True):
+        asked.update(f"{len(text)}:{text}={label}".encode())
+    return Answers(scorer.score(list(texts["text"])), asked.hexdigest())
 
 
 def check_same_data(data: Mapping[str, Any], training: Mapping[str, Any]) -> None:
@@ -92,12 +139,24 @@ def write_predictions(
     pq.write_table(pa.table(columns), output_dir / PREDICTIONS_FILE)
 
 
-def results(evaluation: Evaluation, *, majority_accuracy: float, split_leakage: int, parity: Parity) -> dict[str, Any]:
-    """Gather what was measured on the model itself, for its manifest: what others do is left out."""
+def results(  # noqa: PLR0913  the place where figures come together
+    evaluation: Evaluation,
+    *,
+    majority_accuracy: float,
+    split_leakage: int,
+    parity: Parity,
+    calibration_error: Estimate,
+    brier: float,
+    against_baseline: Difference,
+) -> dict[str, Any]:
+    """Gather what was measured on the model itself, for its manifest: what the champion does is left out."""
     return evaluation.as_dict() | {
         "majority_accuracy": finite(majority_accuracy),
         "split_leakage": split_leakage,
         "parity": parity.as_dict(),
+        "calibration_error": calibration_error.as_dict(),
+        "brier": finite(brier),
+        "baseline": {"name": baseline.NAME} | against_baseline.as_dict(),
     }
 
 
@@ -106,9 +165,7 @@ def against_champion(version: int, digest: str, difference: Difference) -> dict[
     return {
         "version": version,
         "digest": digest,
-        "accuracy_difference": difference.accuracy.as_dict(),
-        "only_this_right": difference.only_first_right,
-        "only_champion_right": difference.only_second_right,
+        **difference.as_dict(),
     }
 
 

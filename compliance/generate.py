@@ -18,6 +18,7 @@ TEMPLATES = (
     "manufactured in {year} made of {material} in {condition} condition",
 )
 
+FACTS = ("text", "material", "condition", "decade")
 FIRST_COMPLIANT_YEAR = 1995
 NONCOMPLIANT_CONDITIONS = {"poor", "fair"}
 NONCOMPLIANT_MATERIALS = {"plastic", "iron"}
@@ -36,17 +37,21 @@ def connected_car(rows: int, seed: int) -> pd.DataFrame:
         seed: The same seed gives the same rows.
 
     Returns:
-        Columns `text` and `label`, both as text, as a CSV would hold them; "1" is non-compliant.
+        As text, as a CSV would hold it: `text`, `label` ("1" is non-compliant), `material`, `condition`, `decade`.
     """
-    sentences: dict[bool, list[str]] = {True: [], False: []}
+    sentences: dict[bool, list[tuple[str, ...]]] = {True: [], False: []}
     for template, condition, material, year in product(TEMPLATES, CONDITIONS, MATERIALS, YEARS):
         sentence = template.format(condition=condition, material=material, year=year)
-        sentences[is_noncompliant(condition, material, year)].append(sentence)
+        told = (sentence, material, condition, f"{str(year)[:3]}0s")
+        sentences[is_noncompliant(condition, material, year)].append(told)
 
     random = np.random.default_rng(seed)
     noncompliant = random.integers(2, size=rows).astype(bool)
-    texts = np.empty(rows, dtype=object)
+    columns = np.empty((rows, len(FACTS)), dtype=object)
     for label, choices in sentences.items():
         drawn = noncompliant == label
-        texts[drawn] = np.array(choices, dtype=object)[random.integers(len(choices), size=drawn.sum())]
-    return pd.DataFrame({"text": texts, "label": np.where(noncompliant, "1", "0").astype(object)})
+        columns[drawn] = np.array(choices, dtype=object)[random.integers(len(choices), size=drawn.sum())]
+    labels = np.where(noncompliant, "1", "0").astype(object)
+    made = pd.DataFrame(columns, columns=list(FACTS))
+    made.insert(1, "label", labels)
+    return made

@@ -15,7 +15,7 @@ CONFIDENCE = 0.95
 RESAMPLES = 2_000
 RESAMPLED_AT_ONCE = 2_000_000  # counts held in memory while the AUC is resampled
 NO_ANSWER = -1
-NAMES = ("accuracy", "precision", "noncompliant_recall", "f1", "auc")
+NAMES = ("accuracy", "precision", "noncompliant_recall", "missed_rate", "f1", "auc")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,15 @@ class Confusion:
             missed=int((positive & ~flags).sum()),
             false_alarms=int((~positive & flags).sum()),
             passed=int((~positive & ~flags).sum()),
+        )
+
+    def __add__(self, other: "Confusion") -> "Confusion":
+        """Give the counts of both."""
+        return Confusion(
+            self.caught + other.caught,
+            self.missed + other.missed,
+            self.false_alarms + other.false_alarms,
+            self.passed + other.passed,
         )
 
     @property
@@ -128,6 +137,14 @@ class Difference:
         """On how many texts exactly one of the two is right."""
         return self.only_first_right + self.only_second_right
 
+    def as_dict(self) -> dict[str, Any]:
+        """Give what JSON can hold."""
+        return {
+            "accuracy_difference": self.accuracy.as_dict(),
+            "only_this_right": self.only_first_right,
+            "only_other_right": self.only_second_right,
+        }
+
 
 @dataclass(frozen=True)
 class Parity:
@@ -154,9 +171,10 @@ def distinct_texts(rows: pd.DataFrame) -> pd.DataFrame:
 def evaluate(labels: Sequence[int] | np.ndarray, probabilities: np.ndarray, threshold: float, seed: int) -> Evaluation:
     """Judge probabilities of distinct texts.
 
-    Proportions have Wilson's intervals; F1 and AUC percentile bootstrap intervals over texts, which have no width
-    where no text is labelled wrongly. A model that gives no finite probability for some text has no accuracy either:
-    every estimate is NaN.
+    Proportions have Wilson's intervals, but the share of non-compliant texts that are passed, which a recall may hang
+    on, has the exact one of Clopper and Pearson. F1 and AUC have percentile bootstrap intervals over texts, which have
+    no width where no text is labelled wrongly. A model that gives no finite probability for some text has no accuracy
+    either: every estimate is NaN.
 
     Args:
         labels: 1 is non-compliant, 0 compliant.
@@ -174,6 +192,7 @@ def evaluate(labels: Sequence[int] | np.ndarray, probabilities: np.ndarray, thre
         "accuracy": proportion(confusion.caught + confusion.passed, confusion.texts),
         "precision": proportion(confusion.caught, confusion.flagged),
         "noncompliant_recall": proportion(confusion.caught, confusion.noncompliant),
+        "missed_rate": exact_proportion(confusion.missed, confusion.noncompliant),
         "f1": _f1(confusion, random),
         "auc": _auc(truth, scores, random),
     }
@@ -185,6 +204,13 @@ def proportion(successes: int, trials: int) -> Estimate:
     if trials == 0:
         return NOTHING
     return Estimate(successes / trials, *wilson(successes, trials))
+
+
+def exact_proportion(successes: int, trials: int) -> Estimate:
+    """Give a proportion with the exact interval of Clopper and Pearson; not defined without trials."""
+    if trials == 0:
+        return NOTHING
+    return Estimate(successes / trials, *clopper_pearson(successes, trials))
 
 
 def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -203,8 +229,26 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple
     return low, high
 
 
+def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Give the exact interval of a proportion (C. Clopper and E. Pearson, Biometrika 26, 1934); NaN without trials.
+
+    It never covers less than it says, where Wilson's does so on average: for what must not be promised wrongly.
+    """
+    from scipy.stats import beta
+
+    if trials == 0:
+        return math.nan, math.nan
+    outside = (1 - confidence) / 2
+    low = 0.0 if successes == 0 else float(beta.ppf(outside, successes, trials - successes + 1))
+    high = 1.0 if successes == trials else float(beta.ppf(1 - outside, successes + 1, trials - successes))
+    return low, high
+
+
 def accuracy_difference(labels: np.ndarray, first: np.ndarray, second: np.ndarray, seed: int) -> Difference:
     """Compare two models on the same texts by paired bootstrap.
+
+    Half a text is added to each kind on which one alone is right, and to each of the two others (A. Agresti and Y. Min,
+    Statistics in Medicine 24, 2005): without, models that never differ on twenty texts would be proven equal.
 
     Args:
         labels: 1 is non-compliant.
@@ -219,9 +263,9 @@ def accuracy_difference(labels: np.ndarray, first: np.ndarray, second: np.ndarra
     if texts == 0:
         return Difference(NOTHING, 0, 0)
     # a resampled text falls into one of three kinds, so drawing texts is drawing the counts of the kinds
-    kinds = np.array([only_first, only_second, texts - only_first - only_second]) / texts
+    kinds = np.array([only_first + 0.5, only_second + 0.5, texts - only_first - only_second + 1]) / (texts + 2)
     drawn = np.random.default_rng(seed).multinomial(texts, kinds, size=RESAMPLES)
-    low, high = _ends((drawn[:, 0] - drawn[:, 1]) / texts)
+    low, high = ends((drawn[:, 0] - drawn[:, 1]) / texts)
     return Difference(Estimate((only_first - only_second) / texts, low, high), only_first, only_second)
 
 
@@ -277,27 +321,6 @@ def parity(first: np.ndarray, second: np.ndarray, threshold: float) -> Parity:
     return Parity(len(first), int(flips.sum()), float(difference.max()))
 
 
-def calibration(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Compare what a model promises with what came true, in bins of equal width that hold a text.
-
-    Texts without a finite probability are left out.
-
-    Returns:
-        `promised` (mean probability), `observed` (share of non-compliant), `low` and `high` (Wilson), `texts`.
-    """
-    finite = np.isfinite(probabilities)
-    labels, probabilities = labels[finite], probabilities[finite]
-    place = np.clip((probabilities * bins).astype(int), 0, bins - 1)
-    lines = []
-    for number in np.unique(place):
-        held = place == number
-        texts, positives = int(held.sum()), int((labels[held] == 1).sum())
-        low, high = wilson(positives, texts)
-        promised = float(probabilities[held].mean())
-        lines.append({"promised": promised, "observed": positives / texts, "low": low, "high": high, "texts": texts})
-    return pd.DataFrame(lines, columns=["promised", "observed", "low", "high", "texts"])
-
-
 def finite(value: float) -> float | None:
     """Give a number as JSON can hold it: None where it is none."""
     return value if math.isfinite(value) else None
@@ -308,7 +331,7 @@ def _f1(confusion: Confusion, random: np.random.Generator) -> Estimate:
     if confusion.noncompliant + confusion.flagged == 0:
         return NOTHING
     drawn = random.multinomial(confusion.texts, kinds / confusion.texts, size=RESAMPLES)
-    return Estimate(float(_f1_of(kinds)), *_ends(_f1_of(drawn)))
+    return Estimate(float(_f1_of(kinds)), *ends(_f1_of(drawn)))
 
 
 def _f1_of(kinds: np.ndarray) -> np.ndarray:
@@ -332,7 +355,7 @@ def _auc(labels: np.ndarray, scores: np.ndarray, random: np.random.Generator) ->
     for done in range(0, RESAMPLES, block):
         drawn = random.multinomial(texts, np.full(texts, 1 / texts), size=min(block, RESAMPLES - done))
         resampled.append(_auc_of(drawn, positive, starts))
-    return Estimate(float(value), *_ends(np.concatenate(resampled)))
+    return Estimate(float(value), *ends(np.concatenate(resampled)))
 
 
 def _auc_of(weights: np.ndarray, positive: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -351,8 +374,8 @@ def _auc_of(weights: np.ndarray, positive: np.ndarray, starts: np.ndarray) -> np
         return (positives * (below + negatives / 2)).sum(axis=1) / pairs  # type: ignore[no-any-return]
 
 
-def _ends(resampled: np.ndarray) -> tuple[float, float]:
-    """Give the ends of the percentile interval; resamples without a value are left out."""
+def ends(resampled: np.ndarray) -> tuple[float, float]:
+    """Give the ends of the percentile interval of a bootstrap; resamples without a value are left out."""
     defined = resampled[np.isfinite(resampled)]
     if len(defined) == 0:
         return math.nan, math.nan

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from compliance.calibration import Decision
 from compliance.errors import BadInput, ComplianceError
 from compliance.vocabulary import UNKNOWN, Vocabulary
 
@@ -27,14 +28,17 @@ FILTERS = 32  # patterns looked for, per width
 WIDTHS = (1, 2, 3)  # words in a pattern
 CONTEXT = 64  # numbers that stand for a word in its context
 STEPS = (3, 3, 3)  # words that each step of a context looks at: seven in all
+HEAVIEST = 1_000  # weight of a row
 FORGOTTEN = 0.02  # share of words that training hides
 LAB_EMBEDDING, LAB_UNITS = 100, 64  # as the published lab chose them
 HYPERPARAMETERS = (
-    "epochs", "batch_size", "learning_rate", "patience", "maximum_words", "nearest_year", "misspellings",
+    "epochs", "batch_size", "learning_rate", "patience", "noncompliant_weight", "maximum_words", "nearest_year",
+    "misspellings",
 )  # fmt: skip
 STEPS_AT_ONCE = 16  # training steps between two visits to Python
 SCORED_AT_ONCE = 1_024
 REPORT_FILE = "training.json"
+GIVEN_FILE = "given.parquet"
 
 
 class TrainingDiverged(ComplianceError):
@@ -54,6 +58,7 @@ class TrainingPlan:
     batch_size: int = 64
     learning_rate: float = 0.002
     patience: int = 3  # epochs without a better validation loss before training stops
+    noncompliant_weight: float = 1.0  # how much a non-compliant row counts, where a compliant one counts 1
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -74,6 +79,9 @@ class TrainingPlan:
                 yield f"{name} is {value}; give a whole number above 0: --set train.{name}={default}"
         if not 0 < self.learning_rate <= 1:
             yield f"learning_rate is {self.learning_rate}; give one above 0, up to 1: --set train.learning_rate=0.002"
+        if not 0 < self.noncompliant_weight <= HEAVIEST:
+            told = f"noncompliant_weight is {self.noncompliant_weight}; give one above 0, up to {HEAVIEST:,}"
+            yield f"{told}: --set train.noncompliant_weight=1"
 
     @property
     def hyperparameters(self) -> dict[str, int | float]:
@@ -88,6 +96,7 @@ class Trained:
     network: "keras.Model"
     history: pd.DataFrame  # epoch (from 1), loss, accuracy, validation_loss, validation_accuracy
     best_epoch: int
+    given: pd.Series  # every distinct normalized text it was given, to learn from or to choose by, in order
 
     @property
     def best(self) -> pd.Series:
@@ -221,6 +230,7 @@ def train(
         validation_data=arrays(validation, vocabulary, plan.tokens),
         epochs=plan.epochs,
         batch_size=plan.batch_size,
+        class_weight=None if plan.noncompliant_weight == 1 else {0: 1.0, 1: plan.noncompliant_weight},
         callbacks=[keras.callbacks.TerminateOnNaN(), stopping, lines],
         verbose=0,
     )
@@ -230,7 +240,8 @@ def train(
             f"the loss is no number after {len(history)} epochs at learning_rate {plan.learning_rate}: "
             f"--set train.learning_rate={plan.learning_rate / 10:g}"
         )
-    return Trained(network, history, best_epoch=stopping.best_epoch + 1)
+    given = pd.concat([training["normalized"], validation["normalized"]]).drop_duplicates()
+    return Trained(network, history, stopping.best_epoch + 1, given.sort_values(ignore_index=True))
 
 
 def arrays(rows: pd.DataFrame, vocabulary: Vocabulary, tokens: int) -> tuple[np.ndarray, np.ndarray]:
@@ -276,13 +287,16 @@ def trainable_weights(network: "keras.Model") -> int:
     return sum(math.prod(weight.shape) for weight in network.trainable_weights)
 
 
-def training_report(plan: TrainingPlan, vocabulary: Vocabulary, trained: Trained, data_digest: str) -> dict[str, Any]:
+def training_report(
+    plan: TrainingPlan, vocabulary: Vocabulary, trained: Trained, decision: Decision, data_digest: str
+) -> dict[str, Any]:
     """Gather what the evaluation, the model card and the registry say about the training.
 
     Args:
         plan: What was trained and how.
         vocabulary: Of the training split.
         trained: What came of it.
+        decision: How its answers were calibrated, and from where on a text is flagged.
         data_digest: Of the prepared splits.
     """
     return {
@@ -298,6 +312,7 @@ def training_report(plan: TrainingPlan, vocabulary: Vocabulary, trained: Trained
         "best_epoch": trained.best_epoch,
         "validation_loss": float(trained.best["validation_loss"]),
         "validation_accuracy": float(trained.best["validation_accuracy"]),
+        **decision.as_dict(),
         "versions": versions(),
     }
 
@@ -312,6 +327,23 @@ def read_report(train_dir: Path | str) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(f"{path} does not exist: run the train notebook first, or set train_dir to its output_dir")
     return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def write_given(train_dir: Path | str, trained: Trained) -> None:
+    """Write down every text that a network was given: what the splits promise is one thing, what arrived another."""
+    trained.given.to_frame().to_parquet(Path(train_dir) / GIVEN_FILE, index=False)
+
+
+def read_given(train_dir: Path | str) -> pd.DataFrame:
+    """Read the texts that a network was given: `normalized`.
+
+    Raises:
+        BadInput: Nobody wrote them down.
+    """
+    path = Path(train_dir) / GIVEN_FILE
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: run the train notebook again, or set train_dir to its output_dir")
+    return pd.read_parquet(path)
 
 
 def read_network(path: Path | str) -> "keras.Model":

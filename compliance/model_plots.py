@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from compliance import calibration
 from compliance.figures import COMPLIANT, NONCOMPLIANT, blank
 from compliance.metrics import Confusion, Evaluation, wilson
 
@@ -44,7 +45,7 @@ def score_distribution(labels: np.ndarray, probabilities: np.ndarray, threshold:
     for label, colour, name in ((0, COMPLIANT, "compliant"), (1, NONCOMPLIANT, "non-compliant")):
         held = probabilities[(labels == label) & np.isfinite(probabilities)]
         axes.hist(held, bins=edges.tolist(), color=colour, alpha=0.7, label=name)
-    axes.axvline(threshold, color="black", linewidth=1, label=f"threshold {threshold:g}")
+    axes.axvline(threshold, color="black", linewidth=1, label=f"threshold {threshold:.3g}")
     axes.set_yscale("symlog", linthresh=10)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("probability of non-compliance")
@@ -80,7 +81,7 @@ def operating_curve(labels: np.ndarray, probabilities: np.ndarray, threshold: fl
     for name, colour in (("recall", NONCOMPLIANT), ("precision", COMPLIANT)):
         axes.plot(curves["cut"], curves[name], color=colour, label=name)
         axes.fill_between(curves["cut"], curves[f"{name}_low"], curves[f"{name}_high"], color=colour, alpha=0.2, lw=0)
-    axes.axvline(threshold, color="black", linewidth=1, label=f"threshold {threshold:g}")
+    axes.axvline(threshold, color="black", linewidth=1, label=f"threshold {threshold:.3g}")
     axes.set_xlabel("threshold on the probability")
     axes.set_ylabel("share of distinct texts")
     axes.set_title("what another threshold would cost")
@@ -88,14 +89,39 @@ def operating_curve(labels: np.ndarray, probabilities: np.ndarray, threshold: fl
     return figure
 
 
-def reliability(calibration: pd.DataFrame) -> "Figure":
+def costs(labels: np.ndarray, probabilities: np.ndarray, missed_cost: float, threshold: float) -> "Figure":
+    """Draw what each threshold costs per 1,000 texts, in false alarms: by their labels, and as expected of them.
+
+    Args:
+        labels: 1 is non-compliant.
+        probabilities: Of non-compliance. Without a finite one for each text, nothing can be drawn.
+        missed_cost: What it costs to pass a non-compliant text, where flagging a compliant one costs 1.
+        threshold: The one that was chosen.
+    """
+    figure, (axes,) = blank()
+    if np.isfinite(probabilities).all():
+        scores, each = probabilities.astype(np.float64), 1_000 / len(labels)
+        by_label = calibration.cost(labels, scores, THRESHOLDS, missed_cost) * each
+        expected = calibration.expected_cost(scores, THRESHOLDS, missed_cost) * each
+        axes.plot(THRESHOLDS, expected, color=NEUTRAL, label="as the probabilities expect")
+        axes.plot(THRESHOLDS, by_label, color=COMPLIANT, label="by the labels")
+    axes.axvline(threshold, color="black", linewidth=1, label=f"chosen: {threshold:.3g}")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("threshold on the probability")
+    axes.set_ylabel("cost of 1,000 texts, in false alarms")
+    axes.set_title(f"what a threshold costs, where passing one costs {missed_cost:g}")
+    axes.legend(framealpha=1, edgecolor="none")
+    return figure
+
+
+def reliability(table: pd.DataFrame) -> "Figure":
     """Draw what the model promises against what came true.
 
     Args:
-        calibration: As `compliance.metrics.calibration` gives it.
+        table: As `compliance.reliability.table` gives it.
     """
     figure, (axes,) = blank()
-    promised, observed, low, high = (calibration[name].to_numpy() for name in ("promised", "observed", "low", "high"))
+    promised, observed, low, high = (table[name].to_numpy() for name in ("promised", "observed", "low", "high"))
     axes.plot([0, 1], [0, 1], color=NEUTRAL, linewidth=1, label="promise kept")
     axes.vlines(promised, low, high, color=COMPLIANT, linewidth=1.5, label="95 % interval")
     axes.plot(promised, observed, "o", color=COMPLIANT, label="observed")

@@ -15,8 +15,7 @@ from runner.record import STOPPING, USABLE, GateEntry, PhaseEntry, Verdict
 
 KINDS = ("min", "max", "equals")
 KEYS = ("scrap", *KINDS, "estimate", "n", "why", "when")
-CHAMPION, CHALLENGE = "champion", "challenge"
-CONDITIONS = (CHAMPION, CHALLENGE)  # of `when`: scraps that are true or false
+CHAMPION = "champion"  # the scrap that says whether there is one to compare with
 _NOTHING = {"", "None", "NaT", "<NA>"}  # how Python and pandas write a value that is not there
 
 
@@ -43,7 +42,7 @@ class Rule:
         bound: A literal, or another scrap.
         estimate: The middle of that interval: where it meets the bound and `scrap` does not, data are too few to tell.
         n: How many independent observations stand behind the scrap.
-        when: "champion" or "challenge": the rule applies only where there is a champion, or are challenge sets.
+        when: A scrap of the same phase, true or false: the rule applies only where it is true, as with "champion".
     """
 
     phase: str

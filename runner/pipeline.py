@@ -288,7 +288,7 @@ class _Reader:
         if "estimate" in rule and "equals" in rule:
             self.faults.append(f"{where}: an estimate says nothing about equality; leave it out")
         scrap = references.get("scrap")
-        if scrap and rule.get("when") in gates.CONDITIONS:
+        if scrap and isinstance(rule.get("when"), str) and rule["when"].isidentifier():
             self._reference(f"{where}: when", f"{scrap.phase}.{rule['when']}", earlier)
         if len(self.faults) > count or scrap is None:
             return None
@@ -307,8 +307,9 @@ class _Reader:
     def _check_words(self, where: str, rule: dict[Any, Any]) -> None:
         if not isinstance(rule.get("why"), str | None):
             self.faults.append(f"{where}: why is {rule['why']!r}; it must be a sentence")
-        if rule.get("when", gates.CHAMPION) not in gates.CONDITIONS:
-            self.faults.append(f"{where}: when is {rule['when']!r}; allowed are {' and '.join(gates.CONDITIONS)}")
+        if "when" in rule and not (isinstance(rule["when"], str) and rule["when"].isidentifier()):
+            told = "it must name a scrap of the same phase that is true or false"
+            self.faults.append(f"{where}: when is {rule['when']!r}; {told}")
 
     def _bound(self, where: str, kind: str, value: Any, earlier: tuple[str, ...]) -> Any:
         is_reference = isinstance(value, str) and value.partition(".")[0] in self.phases and "." in value

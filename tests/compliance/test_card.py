@@ -7,6 +7,7 @@ import pandas as pd
 
 from compliance import challenge, future, metrics
 from compliance.card import model_card
+from compliance.slices import Bound
 
 LABELS = np.array([1] * 40 + [0] * 60)
 GOOD = np.where(LABELS == 1, 0.9, 0.1)
@@ -39,6 +40,9 @@ TRAINING: dict[str, Any] = {
     "epochs_run": 6,
     "best_epoch": 4,
     "validation_loss": 0.0136,
+    "calibration": {"slope": 0.8, "intercept": 0.0, "texts": 100},
+    "missed_cost": 10.0,
+    "threshold": 0.5,
     "versions": {"keras": "3.15.1"},
 }
 
@@ -51,6 +55,9 @@ def card(**changes: Any) -> str:
         "majority_accuracy": 0.6,
         "split_leakage": 0,
         "parity": metrics.Parity(150, 0, 1.2e-7),
+        "calibration_error": metrics.Estimate(0.01, 0.005, 0.02),
+        "against_baseline": metrics.Difference(metrics.Estimate(0.03, 0.01, 0.05), 3, 0),
+        "slice_bounds": [Bound("plant", "north", 60, metrics.Estimate(0.98, 0.9, 1.0))],
         "future": None,
         "challenge": None,
         "data": DATA,
@@ -87,6 +94,9 @@ def test_every_section_is_there_in_order() -> None:
         "## Data",
         "## Training",
         "## Performance",
+        "## Calibration",
+        "## Against a model without a network",
+        "## Slices",
         "## Checks",
         "## Limits",
         "## Provenance",
@@ -101,7 +111,7 @@ def test_figures_are_those_that_were_measured() -> None:
     assert "| compliant | 0 | 60 |" in text
     assert "- Rejected for: the label is missing (5); the text is empty (2)." in text
     assert "1,010 rows read, 7 rejected, 3 set aside, 1,000 kept; they hold 600 distinct texts." in text
-    assert f"up to {1 - low:.2%}" in text
+    assert f"up to {metrics.clopper_pearson(1, 40)[1]:.2%}" in text
     assert "| train | 700 | 400 | 200 |\n| validation | 150 | 100 | 50 |\n| test | 150 | 100 | 50 |" in text
 
 
@@ -112,6 +122,28 @@ def test_the_future_set_is_counted_where_there_is_one() -> None:
 
 def test_a_sound_model_carries_no_warning() -> None:
     assert "**" not in card()
+
+
+def test_the_operating_point_says_whose_choice_it_was() -> None:
+    assert "chosen on validation texts, where passing a non-compliant one costs as much as 10 false alarms" in card()
+    assert "given by hand, in place of the 0.5 that training chose" in card(threshold=0.3)
+
+
+def test_probabilities_as_training_left_them_are_called_so() -> None:
+    raw = TRAINING | {"calibration": {"slope": 1.0, "intercept": 0.0, "texts": 0}}
+    assert "The log-odds of the network were multiplied by 0.800, fitted on 100 distinct validation texts" in card()
+    assert "**Probabilities were not calibrated.**" in card(training=raw)
+
+
+def test_a_network_that_a_simple_model_matches_says_so() -> None:
+    even = metrics.Difference(metrics.Estimate(0.0, -0.02, 0.02), 2, 2)
+    assert "The network is shown to be better." in card()
+    assert "The network is **not shown to be better**." in card(against_baseline=even)
+
+
+def test_slices_are_told_where_columns_were_named() -> None:
+    assert "| plant: north | 60 | 0.9800 (0.9000 to 1.0000) |" in card()
+    assert "## Slices" not in card(slice_bounds=[])
 
 
 def test_leakage_is_said_first_among_the_limits() -> None:

@@ -31,11 +31,40 @@ def test_a_network_trained_on_other_data_is_refused() -> None:
         evidence.check_same_data({"data_digest": "a"}, {"data_digest": "b"})
 
 
-@pytest.mark.parametrize("threshold", [0, 1, -0.5, 50, float("nan")])
+@pytest.mark.parametrize("threshold", [1, -0.5, 50, float("nan")])
 def test_a_threshold_outside_0_and_1_is_refused(threshold: float) -> None:
     evidence.check_threshold(0.5)
-    with pytest.raises(BadInput, match=r"--set evaluate\.threshold=0\.5"):
+    evidence.check_threshold(0)  # the one that train chose
+    with pytest.raises(BadInput, match=r"--set evaluate\.threshold=0"):
         evidence.check_threshold(threshold)
+
+
+def test_margins_that_nothing_could_miss_or_keep_are_told_together() -> None:
+    evidence.check_margins(missed_limit=0.05, champion_margin=0.01)
+    with pytest.raises(BadInput, match=r"missed_limit is 0;(.|\n)*champion_margin is 1; give one between 0 and 1"):
+        evidence.check_margins(missed_limit=0, champion_margin=1, calibration_limit=0.05)
+
+
+def test_breaches_of_the_rules_are_counted() -> None:
+    sound = TEXTS.assign(row=[1, 2])[["row", "text", "normalized", "label"]]
+    spoiled = sound.assign(label=np.array([1, 3], np.int8))
+    assert evidence.schema_faults({"train": sound, "test": sound}) == 0
+    assert evidence.schema_faults({"train": sound, "test": spoiled}) >= 1
+
+
+class Half:
+    """A scorer that is never sure."""
+
+    def score(self, texts: list[str]) -> np.ndarray:
+        return np.full(len(texts), 0.5, np.float32)
+
+
+def test_answers_name_the_texts_and_labels_that_were_asked() -> None:
+    first = evidence.answer(Half(), TEXTS)
+    assert first.probabilities.tolist() == [0.5, 0.5]
+    assert evidence.answer(Half(), TEXTS.copy()).asked == first.asked
+    others = [TEXTS[::-1], TEXTS[:1], TEXTS.assign(label=[0, 0]), TEXTS.assign(text=["A", "c"])]
+    assert len({first.asked, *(evidence.answer(Half(), rows).asked for rows in others)}) == 5
 
 
 def test_predictions_hold_every_text_and_the_champion_s_where_there_is_one(tmp_path: Path) -> None:
@@ -69,7 +98,15 @@ def test_errors_are_a_table_anybody_can_open(tmp_path: Path) -> None:
 def test_figures_that_do_not_exist_are_null(tmp_path: Path) -> None:
     broken = metrics.evaluate([1, 0], np.array([np.nan, 0.1]), 0.5, seed=1)
     parity = metrics.Parity(2, 0, float("nan"))
-    found = evidence.results(broken, majority_accuracy=float("nan"), split_leakage=0, parity=parity)
+    found = evidence.results(
+        broken,
+        majority_accuracy=float("nan"),
+        split_leakage=0,
+        parity=parity,
+        calibration_error=metrics.NOTHING,
+        brier=float("nan"),
+        against_baseline=metrics.Difference(metrics.NOTHING, 0, 0),
+    )
     evidence.write_evaluation(tmp_path, found)
     written = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert written["schema"] == 1
@@ -91,5 +128,5 @@ def test_a_number_that_does_not_exist_is_glued_in_words(value: float) -> None:
 def test_the_champion_s_part_says_on_how_many_texts_they_differ() -> None:
     difference = metrics.accuracy_difference(np.array([1, 0]), np.array([True, False]), np.array([False, False]), 1)
     part = evidence.against_champion(3, "d", difference)
-    assert (part["version"], part["digest"], part["only_this_right"], part["only_champion_right"]) == (3, "d", 1, 0)
+    assert (part["version"], part["digest"], part["only_this_right"], part["only_other_right"]) == (3, "d", 1, 0)
     assert part["accuracy_difference"]["value"] == 0.5

@@ -47,7 +47,7 @@ def test_a_hundred_thousand_rows_hold_all_2400_sentences_and_65_words(hundred_th
 
 
 def test_labels_follow_the_rule_and_are_about_balanced(hundred_thousand):
-    distinct = hundred_thousand.drop_duplicates()
+    distinct = hundred_thousand.drop_duplicates("text")
     assert [label(text) for text in distinct["text"]] == distinct["label"].tolist()
     assert (hundred_thousand["label"] == "1").mean() == pytest.approx(0.5, abs=0.01)
 
@@ -62,7 +62,15 @@ def test_the_seed_decides():
 
 
 def test_rows_of_seed_7_stay_what_they_are():
-    assert connected_car(3, seed=7).values.tolist() == ROWS_OF_SEED_7
+    assert connected_car(3, seed=7)[["text", "label"]].values.tolist() == ROWS_OF_SEED_7
+
+
+def test_the_facts_of_a_sentence_stand_beside_it(hundred_thousand):
+    for made in hundred_thousand.drop_duplicates("text").to_dict("records"):
+        assert f"{made['material']} " in f"{made['text']} "
+        assert f"{made['condition']} condition" in made["text"]
+        assert f" {made['decade'][:3]}" in made["text"]
+        assert re.fullmatch(r"\d{3}0s", made["decade"])
 
 
 @pytest.mark.needs_shared

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compliance import model
+from compliance import calibration, model
+from compliance.calibration import Calibration, Decision
 from compliance.errors import BadInput
 from compliance.vocabulary import Vocabulary
 
@@ -57,6 +58,18 @@ def test_steel_to_plastic_flips_the_answer(tiny: Tiny) -> None:
     assert steel < 0.5 < plastic
 
 
+def test_weighing_non_compliant_rows_lets_fewer_of_them_pass() -> None:
+    training, validation = descriptions(300, seed=1), descriptions(200, seed=2)
+    vocabulary = Vocabulary.learn(training["normalized"], 1_000)
+    numbers = vocabulary.encode(list(validation["text"]), 16)
+
+    def odds(weight: float) -> np.ndarray:
+        plan = model.TrainingPlan(tokens=16, epochs=2, noncompliant_weight=weight)
+        return calibration.log_odds(model.train(plan, vocabulary, training, validation).network, numbers)
+
+    assert odds(20).mean() > odds(1).mean() + 1
+
+
 def test_the_best_epoch_is_kept(tiny: Tiny) -> None:
     history = tiny.trained.history
     assert list(history.columns) == ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"]
@@ -105,17 +118,19 @@ def test_two_processes_train_the_same_weights(two_processes: list[dict[str, str]
 
 def test_impossible_choices_are_told_all_at_once() -> None:
     with pytest.raises(BadInput) as refused:
-        model.TrainingPlan(architecture="word-cn", tokens=0, epochs=-1, learning_rate=0)
+        model.TrainingPlan(architecture="word-cn", tokens=0, epochs=-1, learning_rate=0, noncompliant_weight=0)
     assert refused.value.faults == (
         "architecture is 'word-cn'; it may be context-cnn, lab-reference, word-cnn: --set train.architecture=word-cnn",
         "tokens is 0; give a whole number above 0: --set train.tokens=32",
         "epochs is -1; give a whole number above 0: --set train.epochs=6",
         "learning_rate is 0; give one above 0, up to 1: --set train.learning_rate=0.002",
+        "noncompliant_weight is 0; give one above 0, up to 1,000: --set train.noncompliant_weight=1",
     )
 
 
 def test_the_report_tells_what_was_chosen_and_what_came_of_it(tiny: Tiny) -> None:
-    report = model.training_report(tiny.plan, tiny.vocabulary, tiny.trained, "abc")
+    decision = Decision(Calibration(0.5, 0.0, 54), missed_cost=10, threshold=0.08)
+    report = model.training_report(tiny.plan, tiny.vocabulary, tiny.trained, decision, "abc")
     assert report["data_digest"] == "abc"
     assert report["architecture"] == "context-cnn"
     assert report["hyperparameters"] == {
@@ -123,10 +138,13 @@ def test_the_report_tells_what_was_chosen_and_what_came_of_it(tiny: Tiny) -> Non
         "batch_size": 32,
         "learning_rate": 0.01,
         "patience": 3,
+        "noncompliant_weight": 1.0,
         "maximum_words": 10_000,
         "nearest_year": True,
         "misspellings": False,
     }
+    assert (report["threshold"], report["missed_cost"]) == (0.08, 10)
+    assert report["calibration"] == {"slope": 0.5, "intercept": 0.0, "texts": 54}
     assert report["validation_loss"] == tiny.trained.history["validation_loss"].min()
     assert set(report["versions"]) == {"keras", "onnx", "onnxmltools", "tensorflow"}
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from compliance import metrics, model_plots
+from compliance import metrics, model_plots, reliability
 
 LABELS = np.array([1, 1, 0, 0, 0])
 SCORES = np.array([0.9, 0.4, 0.6, 0.2, 0.1])
@@ -33,9 +33,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "confusion, one label": lambda: model_plots.confusion_matrix(metrics.Confusion(0, 0, 3, 4)),
     "operating curve": lambda: model_plots.operating_curve(LABELS, SCORES, 0.5),
     "operating curve, no number": lambda: model_plots.operating_curve(LABELS, np.full(5, np.nan), 0.5),
-    "reliability": lambda: model_plots.reliability(metrics.calibration(LABELS, SCORES)),
-    "reliability, one bin": lambda: model_plots.reliability(metrics.calibration(LABELS, np.full(5, 0.3))),
-    "reliability, no number": lambda: model_plots.reliability(metrics.calibration(LABELS, np.full(5, np.nan))),
+    "costs": lambda: model_plots.costs(LABELS, SCORES, 10, 0.2),
+    "costs, no number": lambda: model_plots.costs(LABELS, np.full(5, np.nan), 10, 0.2),
+    "reliability": lambda: model_plots.reliability(reliability.table(LABELS, SCORES)),
+    "reliability, one bin": lambda: model_plots.reliability(reliability.table(LABELS, np.full(5, 0.3))),
+    "reliability, no number": lambda: model_plots.reliability(reliability.table(LABELS, np.full(5, np.nan))),
 }
 
 
