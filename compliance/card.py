@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from compliance import baseline, slices
+from compliance.behaviour import Behaviour
 from compliance.challenge import Challenge
 from compliance.future import Future
 from compliance.metrics import Confusion, Difference, Estimate, Evaluation, Parity
@@ -40,6 +41,7 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
     slice_bounds: Sequence[Bound],
     future: Future | None,
     challenge: Challenge | None,
+    behaviour: Behaviour,
     data: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> str:
@@ -57,6 +59,7 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
         slice_bounds: What is shown of every slice, the least certain last.
         future: What was measured on rows from after the rules changed, where there are any.
         challenge: What was measured on challenge sets, where there are any.
+        behaviour: What came of behavioural tests.
         data: The data report of the prepare phase.
         training: The training report of the train phase.
     """
@@ -71,6 +74,7 @@ def model_card(  # noqa: PLR0913  a card is the place where everything comes tog
         **({"## Slices": _slices(slice_bounds)} if slice_bounds else {}),
         "## Checks": _checks(split_leakage, parity),
         **({"## Challenge sets": _challenge(challenge)} if challenge else {}),
+        "## Behaviour": _behaviour(behaviour),
         **({"## After the rules changed": _later(future)} if future else {}),
         "## Limits": _bullets(_limits(evaluation, majority_accuracy, split_leakage, data, training)),
         "## Provenance": _provenance(data, training),
@@ -189,6 +193,15 @@ def _challenge(challenge: Challenge) -> str:
     table = challenge.table().reset_index()
     return (
         "Each asks for one thing that training did not show. The intervals hold, at 95 %, for all sets together.\n\n"
+        + _table(list(table.columns), table.to_numpy().tolist())
+    )
+
+
+def _behaviour(behaviour: Behaviour) -> str:
+    table = behaviour.table().reset_index()
+    return (
+        "Functionality: a text that must have its label. Invariance: a change that must not change the answer. "
+        "Direction: a change that must flip it. The upper ends hold, at 95 %, for all tests together.\n\n"
         + _table(list(table.columns), table.to_numpy().tolist())
     )
 

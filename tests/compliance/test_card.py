@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from compliance import challenge, future, metrics
+from compliance.behaviour import Behaviour, Outcome
 from compliance.card import model_card
 from compliance.slices import Bound
 
@@ -47,6 +48,9 @@ TRAINING: dict[str, Any] = {
 }
 
 
+BEHAVIOUR = Behaviour({"steel to plastic": Outcome("direction", 60, metrics.exact_proportion(0, 60))}, pd.DataFrame())
+
+
 def card(**changes: Any) -> str:
     evidence: dict[str, Any] = {
         "name": "parts",
@@ -60,6 +64,7 @@ def card(**changes: Any) -> str:
         "slice_bounds": [Bound("plant", "north", 60, metrics.Estimate(0.98, 0.9, 1.0))],
         "future": None,
         "challenge": None,
+        "behaviour": BEHAVIOUR,
         "data": DATA,
         "training": TRAINING,
     }
@@ -86,6 +91,10 @@ def test_challenge_sets_are_told_where_there_are_any() -> None:
     assert "Challenge sets" not in card()
 
 
+def test_behavioural_tests_are_told() -> None:
+    assert "| steel to plastic | direction | 60 | 0.0000 (0.0000 to 0.0596) |" in card()
+
+
 def test_every_section_is_there_in_order() -> None:
     headings = [line for line in card().splitlines() if line.startswith("#")]
     assert headings == [
@@ -98,6 +107,7 @@ def test_every_section_is_there_in_order() -> None:
         "## Against a model without a network",
         "## Slices",
         "## Checks",
+        "## Behaviour",
         "## Limits",
         "## Provenance",
     ]
