@@ -43,11 +43,11 @@ def table(left: dict[str, dict[str, Left]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def with_table(page: str, new: str) -> str:
+def with_table(page: str, new: str, begin: str = BEGIN, end: str = END) -> str:
     """Give a page with another table between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{new}{END}{after}"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}{new}{end}{after}"
 
 
 if __name__ == "__main__":
