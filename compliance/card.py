@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compliance import baseline, power, slices
-from compliance.asked import Asked
+from compliance.demands import Demand
 from compliance.challenge import Challenge
 from compliance.future import Future
 from compliance.markdown import bullets, one_line, table
@@ -71,7 +71,7 @@ class Evidence:
     slice_bounds: Sequence[Bound]
     future: Future | None
     challenge: Challenge | None
-    asked: Sequence[Asked]
+    asked: Sequence[Demand]
     operating_point: Mapping[str, Any]
     statements: Statements
     data: Mapping[str, Any]
@@ -243,7 +243,7 @@ def _confusion(confusion: Confusion) -> str:
     return table(["truth", "flagged", "passed"], rows)
 
 
-def _asked(found: Sequence[Asked]) -> str:
+def _asked(found: Sequence[Demand]) -> str:
     rows = [
         [
             line.what,
@@ -261,13 +261,13 @@ def _asked(found: Sequence[Asked]) -> str:
     )
 
 
-def _measured(line: Asked) -> str:
+def _measured(line: Demand) -> str:
     """Give a number with its interval, where it has one."""
     measured = line.measured
     return f"{measured.value:.4g}" if measured.low == measured.high == measured.value else str(measured)
 
 
-def _power(found: Sequence[Asked]) -> str:
+def _power(found: Sequence[Demand]) -> str:
     rows = [[line.sound, f"{line.texts:,}", f"{line.chance:.0%}"] for line in found if line.chance is not None]
     return (
         "A test that is too small stops sound models, too. So likely is it that one is shown to be sound here:\n\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from compliance import challenge, future, metrics, statements
-from compliance.asked import Asked, operating_point
+from compliance.demands import Demand, operating_point
 from compliance.card import Evidence, datasheet, model_card
 from compliance.slices import Bound
 
@@ -62,7 +62,7 @@ SAID = {
     "motivation": "Reading takes hours.",
     "caveats": "Plant 7 alone.",
 }
-MISSED = Asked(
+MISSED = Demand(
     "share passed",
     metrics.Estimate(0.025, 0.001, 0.13),
     0.2,
@@ -176,13 +176,15 @@ def test_the_operating_point_says_what_it_costs() -> None:
 
 def test_what_was_asked_stands_beside_what_was_measured() -> None:
     assert "| share passed | yes | 0.0250 (0.0010 to 0.1300) | at most 0.2 | 40 |" in card()
-    narrow = Asked("share passed", MISSED.measured, 0.1, at_most=True, texts=40)
+    narrow = Demand("share passed", MISSED.measured, 0.1, at_most=True, texts=40)
     assert "| share passed | **no** | 0.0250 (0.0010 to 0.1300) | at most 0.1 | 40 |" in card(asked=[narrow])
 
 
 def test_a_test_that_is_too_small_is_called_so() -> None:
     assert "| passes 4.00% of them | 40 | 93% |" in card()
-    small = Asked("share passed", MISSED.measured, 0.2, at_most=True, texts=9, chance=0.4, sound="passes 4.00% of them")
+    small = Demand(
+        "share passed", MISSED.measured, 0.2, at_most=True, texts=9, chance=0.4, sound="passes 4.00% of them"
+    )
     assert (
         "**The test is small: a model that really passes 4.00% of them is shown to be so with a chance of 40%.**"
         in (card(asked=[small]))

@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Demand:
     """One thing that was asked.
 
     Attributes:
@@ -81,7 +81,7 @@ class Asked:
         }
 
 
-def asked(  # noqa: PLR0913  the place where questions come together
+def judge(  # noqa: PLR0913  the place where questions come together
     limits: Limits,
     *,
     evaluation: Evaluation,
@@ -91,7 +91,7 @@ def asked(  # noqa: PLR0913  the place where questions come together
     slice_bounds: Sequence[Bound],
     challenge: Challenge | None,
     size: float,
-) -> list[Asked]:
+) -> list[Demand]:
     """Put what was measured beside what was asked.
 
     Args:
@@ -108,7 +108,7 @@ def asked(  # noqa: PLR0913  the place where questions come together
     good = limits.missed / GOOD_SHARE
     apart = against_baseline.discordant / texts if texts else 0.0
     found = [
-        Asked(
+        Demand(
             "share of non-compliant texts that are passed",
             evaluation["missed_rate"],
             limits.missed,
@@ -117,14 +117,14 @@ def asked(  # noqa: PLR0913  the place where questions come together
             chance=power.of_missed_rate(noncompliant, limits.missed, good),
             sound=f"passes {good:.2%} of the non-compliant texts",
         ),
-        Asked(
+        Demand(
             "accuracy, against always giving the commonest label",
             evaluation["accuracy"],
             majority_accuracy,
             at_most=False,
             texts=texts,
         ),
-        Asked(
+        Demand(
             f"accuracy minus that of {baseline.NAME}",
             against_baseline.accuracy,
             -limits.baseline_margin,
@@ -133,24 +133,24 @@ def asked(  # noqa: PLR0913  the place where questions come together
             chance=power.of_difference(texts, apart, limits.baseline_margin),
             sound=f"is exactly as good as {baseline.NAME}",
         ),
-        Asked(
+        Demand(
             "distance of promise and outcome, on average",
             calibration_error,
             limits.calibration,
             at_most=True,
             texts=texts,
         ),
-        Asked("size of the exported file, MB", Estimate(size, size, size), limits.size, at_most=True),
+        Demand("size of the exported file, MB", Estimate(size, size, size), limits.size, at_most=True),
     ]
     if slice_bounds:
         worst = slices.worst(list(slice_bounds), limits.slice_floor)
         what = f"accuracy on the least certain slice ({worst.name})"
-        found.insert(3, Asked(what, worst.accuracy, limits.slice_floor, at_most=False, texts=worst.texts))
+        found.insert(3, Demand(what, worst.accuracy, limits.slice_floor, at_most=False, texts=worst.texts))
     if challenge:
         answer = challenge.answers[challenge.worst]
         what = f"accuracy on the worst challenge set ({challenge.worst})"
         found.insert(
-            -1, Asked(what, answer.accuracy, limits.challenge_floor, at_most=False, texts=answer.confusion.texts)
+            -1, Demand(what, answer.accuracy, limits.challenge_floor, at_most=False, texts=answer.confusion.texts)
         )
     return found
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from compliance import challenge, metrics
-from compliance.asked import Asked, Limits, asked, operating_point
+from compliance.demands import Demand, Limits, judge, operating_point
 from compliance.metrics import Difference, Estimate
 from compliance.slices import Bound
 
@@ -19,7 +19,7 @@ SCORES[-3:] = 0.8
 LIMITS = Limits(missed=0.05, baseline_margin=0.02, calibration=0.05, slice_floor=0.85, challenge_floor=0.95, size=20.0)
 
 
-def questions(limits: Limits = LIMITS, **changes: Any) -> dict[str, Asked]:
+def questions(limits: Limits = LIMITS, **changes: Any) -> dict[str, Demand]:
     given: dict[str, Any] = {
         "evaluation": metrics.evaluate(LABELS, SCORES, 0.5, seed=1),
         "majority_accuracy": 0.6,
@@ -29,7 +29,7 @@ def questions(limits: Limits = LIMITS, **changes: Any) -> dict[str, Asked]:
         "challenge": None,
         "size": 0.2,
     }
-    return {line.what.partition(" (")[0]: line for line in asked(limits, **(given | changes))}
+    return {line.what.partition(" (")[0]: line for line in judge(limits, **(given | changes))}
 
 
 def test_all_that_gates_ask_of_the_model_itself_is_there() -> None:
@@ -57,7 +57,7 @@ def test_the_cautious_end_decides_not_the_estimate() -> None:
 
 @pytest.mark.parametrize("at_most", [True, False])
 def test_what_does_not_exist_is_not_shown(at_most: bool) -> None:
-    assert not Asked("a", metrics.NOTHING, 0.5, at_most=at_most).is_shown
+    assert not Demand("a", metrics.NOTHING, 0.5, at_most=at_most).is_shown
 
 
 def test_the_chance_of_a_sound_model_is_told() -> None:
@@ -70,7 +70,7 @@ def test_the_chance_of_a_sound_model_is_told() -> None:
 
 
 def test_json_holds_it_even_without_a_number() -> None:
-    nothing = Asked("a", metrics.NOTHING, math.nan, at_most=True).as_dict()
+    nothing = Demand("a", metrics.NOTHING, math.nan, at_most=True).as_dict()
     assert nothing == {
         "what": "a",
         "measured": {"value": None, "low": None, "high": None},
