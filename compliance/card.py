@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from compliance import baseline, power, slices
-from compliance.demands import Demand
+from compliance.behaviour import Behaviour
 from compliance.challenge import Challenge
+from compliance.demands import Demand
 from compliance.future import Future
 from compliance.markdown import bullets, one_line, table
 from compliance.metrics import Confusion, Difference, Estimate, Evaluation, Parity
@@ -54,6 +55,7 @@ class Evidence:
         slice_bounds: What is shown of every slice, the least certain last.
         future: What was measured on rows from after the rules changed, where there are any.
         challenge: What was measured on challenge sets, where there are any.
+        behaviour: What came of behavioural tests.
         asked: What was asked, beside what was measured.
         operating_point: From where on a text is flagged, and what that costs.
         statements: What people say of the model.
@@ -71,6 +73,7 @@ class Evidence:
     slice_bounds: Sequence[Bound]
     future: Future | None
     challenge: Challenge | None
+    behaviour: Behaviour
     asked: Sequence[Demand]
     operating_point: Mapping[str, Any]
     statements: Statements
@@ -100,6 +103,7 @@ def model_card(given: Evidence) -> str:
         **({"## Slices": _slices(given.slice_bounds)} if given.slice_bounds else {}),
         "## Checks": _checks(given.split_leakage, given.parity),
         **({"## Challenge sets": _challenge(given.challenge)} if given.challenge else {}),
+        "## Behaviour": _behaviour(given.behaviour),
         **({"## After the rules changed": _later(given.future)} if given.future else {}),
         "## Caveats": said["caveats"],
         "## Limits": bullets(limits(given)),
@@ -306,6 +310,15 @@ def _challenge(challenge: Challenge) -> str:
     found = challenge.table().reset_index()
     return (
         "Each asks for one thing that training did not show. The intervals hold, at 95 %, for all sets together.\n\n"
+        + table(list(found.columns), found.to_numpy().tolist())
+    )
+
+
+def _behaviour(behaviour: Behaviour) -> str:
+    found = behaviour.table().reset_index()
+    return (
+        "Functionality: a text that must have its label. Invariance: a change that must not change the answer. "
+        "Direction: a change that must flip it. The upper ends hold, at 95 %, for all tests together.\n\n"
         + table(list(found.columns), found.to_numpy().tolist())
     )
 

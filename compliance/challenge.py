@@ -11,14 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compliance import metrics, reading, schema
-from compliance.errors import BadInput
+from compliance import metrics, questions
 from compliance.metrics import CONFIDENCE, Confusion, Estimate
-from compliance.reading import SLICE, Layout
-from compliance.text import normalize_all
 
 ERRORS_FILE = "challenge_errors.csv"
-SHOWN = 5  # faults that are told
 
 
 @dataclass(frozen=True)
@@ -106,38 +102,18 @@ def read(source: str, column: str, data: Mapping[str, Any], *, rows: int, seed: 
     Raises:
         BadInput: It cannot be read, or a row is unsound: each is a question somebody chose, so none is left out.
     """
-    written = {line["label"]: line["value"] for line in data["labels"]}
-    layout = Layout(
-        text_column=data["columns"]["text"],
-        label_column=data["columns"]["label"],
-        noncompliant_value=written[1],
-        compliant_value=written[0],
-        slice_columns=[column],
-        maximum_length=data["maximum_length"],
+    asked = questions.read(source, [column], data, rows=rows, seed=seed)
+    found = asked.rows
+    asked.check(
+        "challenge sets",
+        "--set evaluate.challenge_source=''",
+        {
+            "it names no set": found[column].str.strip() == "",
+            "the same words stand with both labels": found.groupby("normalized")["label"].transform("nunique") > 1,
+        },
     )
-    table = reading.open_source(source, layout, reading.columns(layout), rows=rows, seed=seed)
-    found = pd.concat(table.chunks(), ignore_index=True)
-    found = found.assign(label=found["label"].str.strip(), normalized=normalize_all(found["text"]))
-    _check(found, layout, table.name)
-    found = found.assign(label=(found["label"] == layout.noncompliant_value).astype(np.int8), set=found[SLICE + column])
+    found = found.assign(label=asked.labels, set=found[column])
     return found.drop_duplicates(["set", "normalized"])[["set", "text", "normalized", "label"]].reset_index(drop=True)
-
-
-def _check(found: pd.DataFrame, layout: Layout, name: str) -> None:
-    """Refuse a table with an unsound row, or a text that stands with both labels."""
-    faults = found["fault"].where(found["fault"] != "").dropna()
-    sound = found.drop(index=faults.index)
-    faults = pd.concat([faults, schema.reasons(schema.readable_rows(layout), sound)])
-    nameless = sound.index[sound[SLICE + layout.slice_columns[0]].str.strip() == ""]
-    faults = pd.concat([faults, pd.Series("it names no set", index=nameless)])
-    twice = sound.groupby("normalized")["label"].transform("nunique") > 1
-    faults = pd.concat([faults, pd.Series("the same words stand with both labels", index=sound.index[twice])])
-    if len(faults):
-        told = [f"{name} line {found.at[row, 'line']}: {fault}" for row, fault in faults.sort_index().items()][:SHOWN]
-        raise BadInput(
-            f"{len(faults):,} rows of the challenge sets are unsound; mend them, or --set evaluate.challenge_source=''",
-            *told,
-        )
 
 
 def judge(

@@ -20,8 +20,9 @@ import pandas as pd
 
 from compliance import schema
 from compliance.errors import BadInput
+from compliance.generators import GENERATED
 from compliance.places import FUTURE, PLACES
-from compliance.reading import GENERATED, SLICE, Layout, Source
+from compliance.reading import SLICE, Layout, Source
 from compliance.schema import SPLITS
 from compliance.screening import Screened
 from compliance.splitting import LABEL_NAMES, SplitPlan

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compliance import baseline, power, slices
+from compliance.behaviour import Behaviour
 from compliance.challenge import Challenge
 from compliance.metrics import Difference, Estimate, Evaluation, finite
 from compliance.slices import Bound
@@ -26,6 +27,7 @@ class Limits:
         calibration: How far promise and outcome may lie apart on average.
         slice_floor: Accuracy that every slice must reach.
         challenge_floor: Accuracy that every challenge set must reach.
+        behaviour: Share of its cases that may fail in any behavioural test.
         size: Millions of bytes that the exported file may have.
     """
 
@@ -34,6 +36,7 @@ class Limits:
     calibration: float
     slice_floor: float
     challenge_floor: float
+    behaviour: float
     size: float
 
 
@@ -90,6 +93,7 @@ def judge(  # noqa: PLR0913  the place where questions come together
     calibration_error: Estimate,
     slice_bounds: Sequence[Bound],
     challenge: Challenge | None,
+    behaviour: Behaviour,
     size: float,
 ) -> list[Demand]:
     """Put what was measured beside what was asked.
@@ -102,9 +106,11 @@ def judge(  # noqa: PLR0913  the place where questions come together
         calibration_error: How far promise and outcome lie apart on average.
         slice_bounds: What is shown of every slice.
         challenge: What was measured on challenge sets, where there are any.
+        behaviour: What came of behavioural tests.
         size: Millions of bytes of the exported file.
     """
     texts, noncompliant = evaluation.confusion.texts, evaluation.confusion.noncompliant
+    worst_test = behaviour.tests[behaviour.worst]
     good = limits.missed / GOOD_SHARE
     apart = against_baseline.discordant / texts if texts else 0.0
     found = [
@@ -139,6 +145,13 @@ def judge(  # noqa: PLR0913  the place where questions come together
             limits.calibration,
             at_most=True,
             texts=texts,
+        ),
+        Demand(
+            f"share of failed cases in the worst behavioural test ({behaviour.worst})",
+            worst_test.failed,
+            limits.behaviour,
+            at_most=True,
+            texts=worst_test.cases,
         ),
         Demand("size of the exported file, MB", Estimate(size, size, size), limits.size, at_most=True),
     ]

@@ -74,7 +74,7 @@ def connected_car_challenges(rows: int, seed: int) -> pd.DataFrame:
 
 
 def _table(rows: int, seed: int, challenge: str) -> pd.DataFrame:
-    writer = _Writer(random.Random(seed), challenge)  # noqa: S311  repeatable, and nobody's secret
+    writer = Writer(random.Random(seed), challenge)  # noqa: S311  repeatable, and nobody's secret
     return pd.DataFrame([writer.row() for _ in range(rows)], columns=list(COLUMNS))
 
 
@@ -93,7 +93,7 @@ def _values(challenge: str) -> dict[str, dict[bool, list[Value]]]:
     }
 
 
-class _Writer:
+class Writer:
     """Writes descriptions for training, or for one challenge set."""
 
     def __init__(self, drawn: random.Random, challenge: str):
@@ -103,6 +103,7 @@ class _Writer:
         self.orders = wording.UNSEEN_ORDERS if challenge in (PHRASING, NEGATION) else wording.TRAINING_ORDERS
 
     def row(self) -> dict[str, str]:
+        """Draw one description: its text and label, its slices, and what it was written with."""
         noncompliant = self.random.random() < 0.5  # noqa: PLR2004  each label as often
         components = [self._component(noncompliant=noncompliant)]
         if self.random.random() < SECOND:
@@ -116,6 +117,25 @@ class _Writer:
             **_slices(components),
             "templates": " ".join(name for _, names in written for name in names),
         }
+
+    def alike(self, *components: dict[str, Value]) -> list[str]:
+        """Write single components in the same words but for the values that they differ in.
+
+        Args:
+            components: Material, condition and year of each. What is denied, or said of other things, is none of them.
+        """
+        stated = {kind: {component[kind] for component in components} for kind in STATED}
+        decoys = {
+            kind: [value for values in self.values[kind].values() for value in values if value not in stated[kind]]
+            for kind in STATED
+        }
+        others = {kind: (self.random.choice(decoys[kind]), self.random.choice(decoys[kind])) for kind in STATED}
+        before = self.random.getstate()
+        texts = []
+        for component in components:
+            self.random.setstate(before)
+            texts.append(self._written({kind: Fact(component[kind], *others[kind]) for kind in STATED})[0])
+        return texts
 
     def _component(self, *, noncompliant: bool) -> Component:
         broken = self._broken() if noncompliant else set()

@@ -26,11 +26,10 @@ import numpy as np
 import pandas as pd
 
 from compliance.errors import BadInput
-from compliance.generators import GENERATORS
+from compliance.generators import GENERATED, GENERATORS
 
 CHUNK = 50_000  # rows held at once
 SLICE = "slice_"  # beginning of the names under which slice columns are taken
-GENERATED = "generated:"
 DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
 LONGEST_FIELD = 64 * 1024 * 1024  # characters; past this a quote was left open
 OTHER_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}  # character -> how to type it

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from compliance import challenge, future, metrics, statements
-from compliance.demands import Demand, operating_point
+from compliance.behaviour import Behaviour, Outcome
 from compliance.card import Evidence, datasheet, model_card
+from compliance.demands import Demand, operating_point
 from compliance.slices import Bound
 
 LABELS = np.array([1] * 40 + [0] * 60)
@@ -52,6 +53,7 @@ TRAINING: dict[str, Any] = {
 }
 
 
+BEHAVIOUR = Behaviour({"steel to plastic": Outcome("direction", 60, metrics.exact_proportion(0, 60))}, pd.DataFrame())
 SAID = {
     "title": "Parts of plant 7",
     "details": "Reads what inspectors write.",
@@ -86,6 +88,7 @@ def evidence(**changes: Any) -> Evidence:
         "slice_bounds": [Bound("plant", "north", 60, metrics.Estimate(0.98, 0.9, 1.0))],
         "future": None,
         "challenge": None,
+        "behaviour": BEHAVIOUR,
         "asked": [MISSED],
         "operating_point": operating_point(evaluation, 0.5, 10.0, 0.5),
         "statements": statements.read(SAID, "parts"),
@@ -119,6 +122,10 @@ def test_challenge_sets_are_told_where_there_are_any() -> None:
     assert "Challenge sets" not in card()
 
 
+def test_behavioural_tests_are_told() -> None:
+    assert "| steel to plastic | direction | 60 | 0.0000 (0.0000 to 0.0596) |" in card()
+
+
 def test_every_section_is_there_in_order() -> None:
     headings = [line for line in card().splitlines() if line.startswith("#")]
     assert headings == [
@@ -134,6 +141,7 @@ def test_every_section_is_there_in_order() -> None:
         "## Against a model without a network",
         "## Slices",
         "## Checks",
+        "## Behaviour",
         "## Caveats",
         "## Limits",
         "## Provenance",

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from compliance import challenge, metrics
+from compliance.behaviour import Behaviour, Outcome
 from compliance.demands import Demand, Limits, judge, operating_point
 from compliance.metrics import Difference, Estimate
 from compliance.slices import Bound
@@ -16,7 +17,15 @@ LABELS = np.array([1] * 200 + [0] * 300)
 SCORES = np.where(LABELS == 1, 0.9, 0.1)
 SCORES[:2] = 0.2
 SCORES[-3:] = 0.8
-LIMITS = Limits(missed=0.05, baseline_margin=0.02, calibration=0.05, slice_floor=0.85, challenge_floor=0.95, size=20.0)
+LIMITS = Limits(
+    missed=0.05,
+    baseline_margin=0.02,
+    calibration=0.05,
+    slice_floor=0.85,
+    challenge_floor=0.95,
+    behaviour=0.05,
+    size=20.0,
+)
 
 
 def questions(limits: Limits = LIMITS, **changes: Any) -> dict[str, Demand]:
@@ -27,6 +36,7 @@ def questions(limits: Limits = LIMITS, **changes: Any) -> dict[str, Demand]:
         "calibration_error": Estimate(0.01, 0.005, 0.02),
         "slice_bounds": [],
         "challenge": None,
+        "behaviour": Behaviour({"spelling": Outcome("invariance", 90, Estimate(0.0, 0.0, 0.04))}, pd.DataFrame()),
         "size": 0.2,
     }
     return {line.what.partition(" (")[0]: line for line in judge(limits, **(given | changes))}
@@ -43,6 +53,7 @@ def test_all_that_gates_ask_of_the_model_itself_is_there() -> None:
         "accuracy on the least certain slice": True,
         "distance of promise and outcome, on average": True,
         "accuracy on the worst challenge set": False,
+        "share of failed cases in the worst behavioural test": True,
         "size of the exported file, MB": True,
     }
 
