@@ -47,6 +47,7 @@ def write_model_folder(  # noqa: PLR0913  what a model consists of
     maximum_length: int,
     provenance: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    datasheet: Mapping[str, Any],
 ) -> str:
     """Write a model folder, verify it, and give the model's digest.
 
@@ -60,6 +61,7 @@ def write_model_folder(  # noqa: PLR0913  what a model consists of
         maximum_length: Characters of a text that are read.
         provenance: Where the model comes from; no times and no folders, which would change the digest.
         metrics: What was measured on this very file.
+        datasheet: What it is for, and made of; registration adds when and by whom.
 
     Raises:
         ModelCorrupt: The folder holds files of something else.
@@ -75,6 +77,7 @@ def write_model_folder(  # noqa: PLR0913  what a model consists of
         "maximum_length": maximum_length,
         "provenance": dict(provenance),
         "metrics": dict(metrics),
+        "datasheet": dict(datasheet),
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)

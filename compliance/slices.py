@@ -118,6 +118,11 @@ def bounds_table(found: list[Bound]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index", columns=["texts", "accuracy"]).rename_axis("slice")
 
 
+def bounds_as_dict(found: list[Bound]) -> dict[str, dict[str, object]]:
+    """Give what JSON can hold, by name of the slice."""
+    return {slice_.name: {"texts": slice_.texts, "accuracy": slice_.accuracy.as_dict()} for slice_ in found}
+
+
 def _limit_faults(floor: float, minimum: int) -> list[str]:
     faults = []
     if not 0 < floor < 1:

@@ -29,6 +29,7 @@ __all__ = [
     "ModelVersion",
     "champion",
     "fetch",
+    "keep",
     "list_versions",
     "register",
     "set_champion",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 SOURCE_RUN = "source_run"  # tag: the run of the lifecycle that registered the version
+BUILD_NUMBER = "build_number"  # tag: the build of a pipeline that did so
+GIT_COMMIT = "git_commit"  # tag: the commit it was registered from
 ARTIFACT = "model"  # folder of the model among an MLflow run's artifacts
 EVIDENCE = "evidence"  # folder of other files there
 LOCK_WAIT = 300.0  # seconds to wait for another registration in the same folder
@@ -106,6 +109,24 @@ def register(  # noqa: PLR0913 - all by name
             return _model_version(client, client.get_model_version(name, created.version))
         _read_back(client, known.mlflow_run, digest)
         return known
+
+
+def keep(registered: ModelVersion, files: Iterable[Path], store: str) -> list[str]:
+    """Keep files with the MLflow run of a version that exists, and give the names of those that are new there.
+
+    What was kept under a name stays: a version is told of once, and a file store may refuse to replace a file.
+
+    Args:
+        registered: The version.
+        files: What to keep among its evidence.
+        store: Folder or MLflow address of the registry.
+    """
+    with _exclusive(store) as client:
+        there = {Path(entry.path).name for entry in client.list_artifacts(registered.mlflow_run, EVIDENCE)}
+        new = [path for path in files if path.name not in there]
+        for path in new:
+            client.log_artifact(registered.mlflow_run, str(path), EVIDENCE)
+    return [path.name for path in new]
 
 
 def fetch(name: str, version: int, store: str, destination: Path) -> Path:

@@ -105,7 +105,7 @@ def display(output: dict[str, Any]) -> Markup:
     if "text/html" in data:
         return Markup('<div class="html">{}</div>').format(_sanitized(_joined(data["text/html"])))
     if "text/markdown" in data:
-        return _markdown(_joined(data["text/markdown"]))
+        return Markup('<div class="text">{}</div>').format(_markdown(_joined(data["text/markdown"])))
     if "text/plain" in data:
         return Markup('<pre class="stdout">{}</pre>').format(_plain(_joined(data["text/plain"])))
     return Markup("")

@@ -18,6 +18,7 @@ from runner.gates import CHAMPION
 from runner.notebook import own_cells
 from runner.record import GateEntry, PhaseEntry, Record, ScrapEntry
 
+DOCUMENT = "document_"  # how the name of a display begins that is a text to read
 DIGEST = 64  # characters of a sha256
 HEADLINES = {
     "release": ("good", "Release"),
@@ -106,7 +107,9 @@ class Fact:
 
 @dataclass(frozen=True)
 class Display:
-    """A picture or table with the cell that shows it."""
+    """A picture, table or document with the cell that shows it."""
+
+    name: str
 
     shown: Markup
     caption: str
@@ -131,6 +134,7 @@ def page(found: Record, run_dir: Path) -> str:
     decision = found["decision"] or {"verdict": "running", "reason": "the run has not ended"}
     tone, headline = HEADLINES[decision["verdict"]]
     phases = found["phases"]
+    displays = {name: list(_displays(name, entry, run_dir)) for name, entry in phases.items()}
     return templates.render(
         "report.html",
         run=found,
@@ -143,7 +147,8 @@ def page(found: Record, run_dir: Path) -> str:
         sign_offs=found.get("sign_offs", []),
         provenance=list(_provenance(found)),
         results={name: list(_results(name, entry)) for name, entry in phases.items() if entry["scraps"]},
-        displays={name: glued for name in phases if (glued := list(_displays(name, phases[name], run_dir)))},
+        displays=_by_phase(displays, documents=False),
+        documents=_by_phase(displays, documents=True),
         phases=phases,
         statuses=STATUSES,
         notebooks={name for name in phases if (run_dir / "notebooks" / f"{name}.html").is_file()},
@@ -197,10 +202,17 @@ def _result(phase: str, name: str, scraps: dict[str, ScrapEntry]) -> Result:
 
 
 def _with_interval(name: str, scraps: dict[str, ScrapEntry]) -> str:
-    """Give a result and, where its ends were recorded, its interval: 0.98 (0.97 to 0.99)."""
-    ends = [shown(scraps[name + end]["value"]) for end in ("_low", "_high") if name + end in scraps]
+    """Give a result and, where its ends were recorded, its interval: 0.98 (0.97 to 0.99), or 0.98 (at least 0.97)."""
+    ends = {end: shown(scraps[f"{name}_{end}"]["value"]) for end in ("low", "high") if f"{name}_{end}" in scraps}
     text = shown(scraps[name]["value"])
-    return text + (f" ({ends[0]} to {ends[1]})" if len(ends) > 1 else "")
+    match ends:
+        case {"low": low, "high": high}:
+            return f"{text} ({low} to {high})"
+        case {"low": low}:
+            return f"{text} (at least {low})"
+        case {"high": high}:
+            return f"{text} (at most {high})"
+    return text
 
 
 def _champions(phases: dict[str, PhaseEntry]) -> Iterator[Champion]:
@@ -235,7 +247,7 @@ def _judged(gate: GateEntry, phases: dict[str, PhaseEntry], found: Record) -> Ju
 
 
 def _displays(phase: str, entry: PhaseEntry, run_dir: Path) -> Iterator[Display]:
-    """Give the pictures and tables that a phase glued, out of its executed notebook."""
+    """Give the pictures, tables and documents that a phase glued, out of its executed notebook."""
     path = run_dir / "notebooks" / f"{phase}.ipynb"
     if not entry["displays"] or not path.is_file():
         return
@@ -243,8 +255,17 @@ def _displays(phase: str, entry: PhaseEntry, run_dir: Path) -> Iterator[Display]
     for glued in entry["displays"]:
         for output in cells[glued["cell"]].get("outputs", []):
             if output.get("metadata", {}).get("scrapbook", {}).get("name") == glued["name"]:
-                caption = re.sub(r"^(plot|table)_", "", glued["name"]).replace("_", " ")
-                yield Display(render.display(output), caption, _href(phase, glued["cell"]))
+                caption = re.sub(r"^(plot|table|document)_", "", glued["name"]).replace("_", " ")
+                yield Display(glued["name"], render.display(output), caption, _href(phase, glued["cell"]))
+
+
+def _by_phase(displays: dict[str, list[Display]], *, documents: bool) -> dict[str, list[Display]]:
+    """Give, of each phase that has any, its documents or all else."""
+    wanted = {
+        phase: [display for display in found if display.name.startswith(DOCUMENT) == documents]
+        for phase, found in displays.items()
+    }
+    return {phase: found for phase, found in wanted.items() if found}
 
 
 def _href(phase: str, cell: int) -> str:

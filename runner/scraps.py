@@ -15,7 +15,7 @@ from runner.notebook import own_cells
 from runner.record import DisplayEntry, ScrapEntry
 
 PREFIX = "application/scrapbook.scrap."
-DISPLAYS = ("plot_", "table_")  # names of what the report shows
+DISPLAYS = ("plot_", "table_", "document_")  # names of what the report shows
 _PLAIN = ("json", "text")
 
 

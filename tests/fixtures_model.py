@@ -72,7 +72,14 @@ def onnx_bytes(bias: float = 0.0) -> bytes:
     return model.SerializeToString()
 
 
-def write_model(folder: Path, *, name: str = "parts", bias: float = 0.0, maximum_length: int = 10_000) -> Path:
+def write_model(
+    folder: Path,
+    *,
+    name: str = "parts",
+    bias: float = 0.0,
+    maximum_length: int = 10_000,
+    datasheet: dict[str, object] | None = None,
+) -> Path:
     """Write a complete model folder and give it."""
     folder.mkdir(parents=True)
     files = {"model.onnx": onnx_bytes(bias), "MODEL_CARD.md": b"# A model for tests\n"}
@@ -89,6 +96,7 @@ def write_model(folder: Path, *, name: str = "parts", bias: float = 0.0, maximum
         "provenance": {"data_digest": "d" * 64, "source": "generated:words", "seed": 7},
         "metrics": {"accuracy": 0.97, "noncompliant_recall": 0.99, "test_texts": 5},
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
+        **({"datasheet": datasheet} if datasheet else {}),
     }
     (folder / "model.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return folder

@@ -1,13 +1,15 @@
 """The card says what was measured, and warns where the figures prove little."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from compliance import challenge, future, metrics
+from compliance import challenge, future, metrics, statements
 from compliance.behaviour import Behaviour, Outcome
-from compliance.card import model_card
+from compliance.card import Evidence, datasheet, model_card
+from compliance.demands import Demand, operating_point
 from compliance.slices import Bound
 
 LABELS = np.array([1] * 40 + [0] * 60)
@@ -24,7 +26,10 @@ DATA: dict[str, Any] = {
         "rows_set_aside": 3,
         "rows_kept": 1_000,
         "distinct_texts": 600,
+        "noncompliant_share": 0.4,
     },
+    "columns": {"text": "description", "label": "verdict"},
+    "labels": [{"label": 0, "value": "OK"}, {"label": 1, "value": "NOK"}],
     "rejected": {"the text is empty": 2, "the label is missing": 5},
     "splits": {
         name: {"rows": rows, "texts": texts, "noncompliant_texts": texts // 2}
@@ -49,13 +54,32 @@ TRAINING: dict[str, Any] = {
 
 
 BEHAVIOUR = Behaviour({"steel to plastic": Outcome("direction", 60, metrics.exact_proportion(0, 60))}, pd.DataFrame())
+SAID = {
+    "title": "Parts of plant 7",
+    "details": "Reads what inspectors write.",
+    "contact": "quality@plant-7.example",
+    "primary_use": "To flag parts for a check.",
+    "secondary_use": "To sort an inventory.",
+    "out_of_scope_use": "Deciding alone.",
+    "motivation": "Reading takes hours.",
+    "caveats": "Plant 7 alone.",
+}
+MISSED = Demand(
+    "share passed",
+    metrics.Estimate(0.025, 0.001, 0.13),
+    0.2,
+    at_most=True,
+    texts=40,
+    chance=0.93,
+    sound="passes 4.00% of them",
+)
 
 
-def card(**changes: Any) -> str:
-    evidence: dict[str, Any] = {
+def evidence(**changes: Any) -> Evidence:
+    evaluation = metrics.evaluate(LABELS, GOOD, 0.5, seed=1)
+    given: dict[str, Any] = {
         "name": "parts",
-        "threshold": 0.5,
-        "evaluation": metrics.evaluate(LABELS, GOOD, 0.5, seed=1),
+        "evaluation": evaluation,
         "majority_accuracy": 0.6,
         "split_leakage": 0,
         "parity": metrics.Parity(150, 0, 1.2e-7),
@@ -65,10 +89,17 @@ def card(**changes: Any) -> str:
         "future": None,
         "challenge": None,
         "behaviour": BEHAVIOUR,
+        "asked": [MISSED],
+        "operating_point": operating_point(evaluation, 0.5, 10.0, 0.5),
+        "statements": statements.read(SAID, "parts"),
         "data": DATA,
         "training": TRAINING,
     }
-    return model_card(**(evidence | changes))
+    return Evidence(**(given | changes))
+
+
+def card(**changes: Any) -> str:
+    return model_card(evidence(**changes))
 
 
 def test_the_future_set_is_told_where_there_is_one() -> None:
@@ -98,18 +129,23 @@ def test_behavioural_tests_are_told() -> None:
 def test_every_section_is_there_in_order() -> None:
     headings = [line for line in card().splitlines() if line.startswith("#")]
     assert headings == [
-        "# parts",
+        "# Parts of plant 7",
         "## Intended use",
+        "## Operating point",
         "## Data",
         "## Training",
         "## Performance",
+        "## What was asked, and what was shown",
+        "## What this test could show",
         "## Calibration",
         "## Against a model without a network",
         "## Slices",
         "## Checks",
         "## Behaviour",
+        "## Caveats",
         "## Limits",
         "## Provenance",
+        "## Registration",
     ]
 
 
@@ -120,7 +156,9 @@ def test_figures_are_those_that_were_measured() -> None:
     assert "| non-compliant | 39 | 1 |" in text
     assert "| compliant | 0 | 60 |" in text
     assert "- Rejected for: the label is missing (5); the text is empty (2)." in text
-    assert "1,010 rows read, 7 rejected, 3 set aside, 1,000 kept; they hold 600 distinct texts." in text
+    assert (
+        "1,010 rows read, 7 rejected, 3 set aside, 1,000 kept; they hold 600 distinct texts, and 40.0% of the" in text
+    )
     assert f"up to {metrics.clopper_pearson(1, 40)[1]:.2%}" in text
     assert "| train | 700 | 400 | 200 |\n| validation | 150 | 100 | 50 |\n| test | 150 | 100 | 50 |" in text
 
@@ -136,7 +174,69 @@ def test_a_sound_model_carries_no_warning() -> None:
 
 def test_the_operating_point_says_whose_choice_it_was() -> None:
     assert "chosen on validation texts, where passing a non-compliant one costs as much as 10 false alarms" in card()
-    assert "given by hand, in place of the 0.5 that training chose" in card(threshold=0.3)
+    by_hand = operating_point(metrics.evaluate(LABELS, GOOD, 0.3, seed=1), 0.3, 10.0, 0.5)
+    assert "given by hand, in place of the 0.5 that training chose" in card(operating_point=by_hand)
+
+
+def test_the_operating_point_says_what_it_costs() -> None:
+    assert "the test texts cost 10. Flagging all of them would cost 60, flagging none 400." in card()
+
+
+def test_what_was_asked_stands_beside_what_was_measured() -> None:
+    assert "| share passed | yes | 0.0250 (0.0010 to 0.1300) | at most 0.2 | 40 |" in card()
+    narrow = Demand("share passed", MISSED.measured, 0.1, at_most=True, texts=40)
+    assert "| share passed | **no** | 0.0250 (0.0010 to 0.1300) | at most 0.1 | 40 |" in card(asked=[narrow])
+
+
+def test_a_test_that_is_too_small_is_called_so() -> None:
+    assert "| passes 4.00% of them | 40 | 93% |" in card()
+    small = Demand(
+        "share passed", MISSED.measured, 0.2, at_most=True, texts=9, chance=0.4, sound="passes 4.00% of them"
+    )
+    assert (
+        "**The test is small: a model that really passes 4.00% of them is shown to be so with a chance of 40%.**"
+        in (card(asked=[small]))
+    )
+
+
+def test_the_words_of_people_are_shown_as_they_wrote_them() -> None:
+    text = card()
+    for words in SAID.values():
+        assert words in text
+
+
+def test_a_text_that_nobody_wrote_says_what_to_give() -> None:
+    silent = evidence(statements=statements.read({}, "parts"))
+    text = model_card(silent)
+    assert text.startswith("# parts\n")
+    assert "- Primary use: not stated: give `primary_use` in evaluate.datasheet\n" in text
+    assert "- Contact: not stated: give `contact` in evaluate.datasheet\n" in text
+    assert "## Caveats\n\nnot stated: give `caveats` in evaluate.datasheet\n" in text
+    told = datasheet(silent)
+    assert set(told["not_stated"]) == SAID.keys() - {"title", "details"}
+    assert all(told[field].startswith("not stated: give") for field in told["not_stated"])
+
+
+def test_the_datasheet_has_every_field_that_needs_no_registration() -> None:
+    told = datasheet(evidence())
+    assert told["not_stated"] == []
+    assert told["type"] == "word-cnn"
+    assert told["details"].startswith("Reads what inspectors write.\n\nLabels a text")
+    assert "labels from `verdict`, where `NOK` is non-compliant and `OK` compliant" in told["data_description"]
+    assert all(told[field] == words for field, words in SAID.items() if field != "details")
+    assert any("up to" in line for line in told["limits"])
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_what_would_change_the_digest_is_left_to_the_registration() -> None:
+    told = datasheet(evidence())
+    assert not told.keys() & {"date", "version", "build_number", "run_id"}
+    assert "stand in its `DATASHEET.md`" in card()
+
+
+def test_a_slice_with_a_bar_in_its_name_stays_in_its_cell() -> None:
+    odd = Bound("plant", "a|b\nc", 60, metrics.Estimate(0.98, 0.9, 1.0))
+    assert "| plant: a\\|b c | 60 |" in card(slice_bounds=[odd])
 
 
 def test_probabilities_as_training_left_them_are_called_so() -> None:
@@ -158,7 +258,7 @@ def test_slices_are_told_where_columns_were_named() -> None:
 
 def test_leakage_is_said_first_among_the_limits() -> None:
     limits = card(split_leakage=3).partition("## Limits\n\n")[2]
-    assert limits.startswith("- **3 test texts were seen before: the figures above prove nothing.**")
+    assert limits.startswith("- **3 test texts were seen before: the figures prove nothing.**")
 
 
 def test_a_model_no_better_than_the_commonest_label_says_so() -> None:
@@ -179,7 +279,19 @@ def test_limits_follow_the_split() -> None:
     assert "groups of `plant` that training never saw" in card(data=by_group)
     by_time = DATA | {"split": {"by": "time", "column": "built", "seed": 7}}
     assert "the latest by `built`" in card(data=by_time)
+    rows = pd.DataFrame({"set": "years", "text": ["a"], "normalized": ["a"], "label": [1]})
+    judged = challenge.judge(rows, np.array([0.9]), {}, threshold=0.5)
+    assert "on what the source lacks was not measured." in card()
+    assert "on what the source lacks is told by the challenge sets alone." in card(challenge=judged)
+
+
+def test_the_rows_that_were_chosen_are_told() -> None:
+    chosen = DATA | {"keep": {"column": "year", "values": ["2016", "2017"]}}
+    chosen |= {"future": {"column": "year", "values": ["2018"]}}
+    assert "Only rows whose `year` is `2016` or `2017`." in card(data=chosen)
+    assert "Future set: rows whose `year` is `2018`." in card(data=chosen)
 
 
 def test_equal_evidence_gives_equal_text() -> None:
     assert card() == card()
+    assert datasheet(evidence()) == datasheet(evidence())

@@ -25,6 +25,7 @@ def write(place: Path, tiny: Tiny, **changes: Any) -> str:
         "maximum_length": 10_000,
         "provenance": {"data_digest": "d", "seed": 7},
         "metrics": {"accuracy": 0.9},
+        "datasheet": {"contact": "quality@plant-7.example"},
     }
     return folder.write_model_folder(place, **(settings | changes))
 
@@ -47,7 +48,9 @@ def test_the_same_model_has_the_same_digest_wherever_it_lies(tiny: Tiny, tmp_pat
     assert write(tmp_path / "here", tiny) == write(tmp_path / "there" / "deep", tiny)
 
 
-@pytest.mark.parametrize("change", [{"card": "other"}, {"threshold": 0.4}, {"provenance": {}}, {"name": "b"}])
+@pytest.mark.parametrize(
+    "change", [{"card": "other"}, {"threshold": 0.4}, {"provenance": {}}, {"name": "b"}, {"datasheet": {}}]
+)
 def test_another_model_has_another_digest(tiny: Tiny, tmp_path: Path, change: dict[str, Any]) -> None:
     assert write(tmp_path / "one", tiny) != write(tmp_path / "other", tiny, **change)
 

@@ -50,6 +50,18 @@ def test_what_was_judged_is_what_is_live(project: Project) -> None:
     assert digest in json.dumps(listed)
 
 
+def test_the_datasheet_of_the_version_is_complete(project: Project) -> None:
+    record = project.records()[0]
+    run = project.root / "runs" / record["run_id"]
+    described = json.loads((run / "register" / "datasheet.json").read_text(encoding="utf-8"))
+    assert described["model"]["digest"] == record["phases"]["evaluate"]["scraps"]["model_digest"]["value"]
+    assert described["fields"]["run_id"] == record["run_id"]
+    assert described["not_stated"] == ["build_number"]
+    report = (run / "report.html").read_text(encoding="utf-8")
+    for text in (described["fields"]["title"], described["fields"]["date"], "What was asked, and what was shown"):
+        assert text in report
+
+
 def test_an_inventory_is_scored_with_what_is_live_and_monitored(project: Project, tmp_path: Path) -> None:
     record = project.records()[0]
     run = project.root / "runs" / record["run_id"]

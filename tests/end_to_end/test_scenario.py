@@ -75,6 +75,9 @@ def test_the_page_does_what_it_says(project: Project) -> None:
     report = (project.root / "runs" / second["run_id"] / "report.html").read_text(encoding="utf-8")
     assert "Nord" in report
     assert "Süd" in report
+    for words in ("quality@pumps.example", "not stated: give <code>motivation</code> in evaluate.datasheet"):
+        assert words in report
+    assert "vehicle" not in report  # no word of another scenario's datasheet
     kept = [record["phases"]["prepare"]["scraps"]["rows_kept"]["value"] for record in (first, second, other)]
     assert kept == [600, 4_000, 800]
     scored = (project.root / "rest.scored.csv").read_text(encoding="utf-8").splitlines()

@@ -135,6 +135,46 @@ def test_pictures_and_tables_that_were_glued_are_shown(project: Project) -> None
     assert "aside" not in html
 
 
+def test_documents_that_were_glued_are_folded_away_and_harmless(project: Project) -> None:
+    project.pipeline("phases: [measure]")
+    project.notebook(
+        "measure",
+        "from IPython.display import display",
+        'text = "# A card\\n\\n<script>x</script>\\n\\n| a | b |\\n|---|---|\\n| 1 | 2 |"\n'
+        'display({"text/markdown": text}, raw=True, '
+        'metadata={"scrapbook": {"name": "document_model_card", "display": True}})',
+        parameters='output_dir: str = "x"',
+    )
+    project.run()
+    html = (project.run_dir / record.REPORT).read_text(encoding="utf-8")
+    section = html.split("<h2>Documents</h2>")[1].split("</section>")[0]
+    assert '<details class="document"><summary>Model card</summary>' in section
+    assert 'As <a href="notebooks/measure.html#cell-3">measure</a> wrote it.' in section
+    assert "<h1>A card</h1>" in section
+    assert "<td>1</td>" in section
+    assert "<script>" not in section
+    assert "Plots and tables" not in html
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        (["low"], "0.75 (at least 0.6)"),
+        (["high"], "0.75 (at most 0.9)"),
+        (["low", "high"], "0.75 (0.6 to 0.9)"),
+        ([], "0.75"),
+    ],
+)
+def test_a_result_is_shown_with_the_ends_it_has(project: Project, ends: list[str], said: str) -> None:
+    glued = {"share": 0.75} | {f"share_{end}": {"low": 0.6, "high": 0.9}[end] for end in ends}
+    project.pipeline("phases: [judge]")
+    lines = [GLUE, *(f"glue({name!r}, {value})" for name, value in glued.items())]
+    project.notebook("judge", "\n".join(lines), parameters='output_dir: str = "x"')
+    project.run()
+    html = (project.run_dir / record.REPORT).read_text(encoding="utf-8")
+    assert re.findall(r'title="0.75">(.*?)</a>', html) == [said]
+
+
 COMPARED = GLUE + "\nglue('champion', {exists})\nglue('champion_delta', 0.012)\nglue('champion_delta_low', -0.003)"
 COMPARED += "\nglue('champion_delta_high', 0.027)"
 

@@ -67,6 +67,7 @@ def test_what_scrapbook_glues_is_read(tmp_path: Path) -> None:
         'sb.glue("number", 0.5)\nsb.glue("flag", True)\nsb.glue("name", "x")\nsb.glue("many", {"a": [1]})',
         'sb.glue("nan", float("nan"))',
         'sb.glue("plot_a", HTML("<b>a</b>"), "display", True)\nsb.glue("table_b", HTML("b"), "display", True)',
+        'sb.glue("document_c", HTML("c"), "display", True)',
         'sb.glue("other", HTML("b"), "display", True)',
         f'{GLUE}\nglue("ours", 1)',
     )
@@ -78,6 +79,10 @@ def test_what_scrapbook_glues_is_read(tmp_path: Path) -> None:
         "name": ("x", 1),
         "many": ({"a": [1]}, 1),
         "nan": (None, 2),
-        "ours": (1, 5),
+        "ours": (1, 6),
     }
-    assert displays == [{"name": "plot_a", "cell": 3}, {"name": "table_b", "cell": 3}]
+    assert displays == [
+        {"name": "plot_a", "cell": 3},
+        {"name": "table_b", "cell": 3},
+        {"name": "document_c", "cell": 4},
+    ]
