@@ -333,8 +333,11 @@ def test_a_rollback_is_one_step_back_with_the_champion(
     assert live and live.version == 1
     champion = registry.champion("parts", "production", store)
     assert champion and champion.version == 1
-    assert json.loads(trey(*words, "--json").stdout)["version"] == 2
+    found = json.loads(trey(*words, "--champion-only", "--json").stdout)
+    assert (found["version"], found["slot"], found["digest"]) == (1, "blue", digest_of(model_dir))
 
+    endpoint.switch("green")
+    endpoint.release()
     broken = tmp_path / "broken"
     broken.write_text("", encoding="utf-8")
     done = trey(*words[:-1], str(broken), exit_code=1)
