@@ -85,7 +85,7 @@ def answer(project: Project, environment: str, text: str) -> dict:
             found: dict = answered.raise_for_status().json()
             return found
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             process.wait(30)
 
 
