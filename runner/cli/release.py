@@ -152,7 +152,7 @@ def _checked(run_dir: Path, found: Record, environment: str) -> "Candidate":
     from delivery import release as door
     from delivery.errors import DeliveryError, ReleaseRefused
 
-    new = candidate.compose(run_dir, found)
+    new = candidate.compose(run_dir, found, environment)
     try:
         new.check(found, environment)
     except ReleaseRefused as error:
