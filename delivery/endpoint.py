@@ -236,6 +236,23 @@ class Endpoint:
         self._write(_settled(slot.name, None, state["slots"]))
         return slot
 
+    def roll_back(self) -> Slot:
+        """Give all traffic back to the slot that was live before, in one step, and give it; the claim ends.
+
+        Raises:
+            EndpointError: There is nothing to go back to.
+            EndpointBusy: Another deployment claims the endpoint.
+            ModelChanged: The slot does not hold what the state says.
+        """
+        self.claim()
+        try:
+            before = self.standby()
+            if before is None or self.live() is None:
+                raise EndpointError(f"{self.folder} has nothing to go back to; release a model first: trey release")
+            return self.switch(before.name)
+        finally:
+            self.release()
+
     def discard(self, name: str) -> None:
         """Take all requests from a slot that is not live, empty it, and end the claim; the live one is left alone.
 

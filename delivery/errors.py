@@ -18,7 +18,11 @@ class RegistryError(DeliveryError):
 
 
 class ReleaseRefused(DeliveryError):
-    """The record of the gates does not allow this model in this environment."""
+    """Gates or sign-offs do not allow this release in this environment; `reasons` says why, one sentence each."""
+
+    def __init__(self, message: str, *reasons: str):
+        self.reasons = reasons
+        super().__init__(message)
 
 
 class EndpointError(DeliveryError):

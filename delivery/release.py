@@ -3,53 +3,80 @@
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from delivery import approvals as sign_offs
+from delivery.approvals import SignOff
 from delivery.errors import ReleaseRefused
+from delivery.files import canonical, sha256
 from delivery.names import checked
 
 SCHEMA = 1
 SCRATCH = "scratch"  # the one environment that needs no gates: notebooks by hand use it
 PRODUCTION = "production"
-PASSING = ("pass", "not-applicable")
+WAIVED = "waived"
+PASSING = ("pass", "not-applicable", WAIVED)
 
 Gate = dict[str, Any]
 
 
-def check_gates(gates_path: str, digest: str, environment: str) -> list[Gate]:
-    """Check that the record of the gates lets a model into an environment, and give its gates.
+@dataclass(frozen=True)
+class Permission:
+    """What lets a model into an environment, for the manifest that is written afterwards."""
+
+    gates: list[Gate]
+    approvals: list[SignOff]
+    waivers: list[SignOff]
+
+
+def permit(  # noqa: PLR0913 - all by name
+    *,
+    gates_path: str,
+    sign_offs_path: str,
+    digest: str,
+    environment: str,
+    model_name: str | None = None,
+    model_version: int | None = None,
+    now: datetime | None = None,
+) -> Permission:
+    """Check that a model may go into an environment, and give what says so. What is not expressly allowed is refused.
+
+    Scratch asks for nothing. Any other environment asks for gates that passed or were waived, one of which compared the
+    digest of this very model, and that no rejection stands; production asks for an approval of this release besides.
 
     Args:
         gates_path: File that the runner wrote before this phase; empty where nobody judged.
+        sign_offs_path: File that `trey release` wrote: the release, and what people decided about it; empty for none.
         digest: Digest of the model to release.
         environment: Where it shall go.
+        model_name: Its name in the registry: checked against the approved release, where given.
+        model_version: Its version there, likewise.
+        now: The time; without it, the clock's.
 
     Raises:
-        ReleaseRefused: The environment is production, which needs a sign-off besides; or, in any but the scratch
-            environment, there is no record, a gate did not pass, or none compared the digest of this very model.
+        ReleaseRefused: Something is missing, unreadable, about another release, expired, of the future, or against it.
     """
     checked("environment", environment)
-    if environment == PRODUCTION:
-        raise ReleaseRefused(
-            "production needs a sign-off, which does not exist yet: `trey approve` comes with the release flow. "
-            "Release to staging: trey run"
-        )
     gates = read_gates(gates_path)
     if environment == SCRATCH:
-        return gates
-    if not gates_path:
-        raise _refused(environment, "no gates were judged")
-    faults = [f"{gate['scrap']}: {gate['verdict']}, {gate.get('reason')}" for gate in gates if _stops(gate)]
-    if not gates:
+        return Permission(gates, [], [])
+    now = now or datetime.now(UTC)
+    faults = [] if gates_path else ["no gates were judged"]
+    faults += [f"{gate['scrap']}: {fault}" for gate in gates if (fault := _gate_fault(gate, digest, now))]
+    if gates_path and not gates:
         faults.append("the record holds no gate")
-    elif not any(_compares(gate, digest) for gate in gates):
+    elif gates and not any(_compares(gate, digest) for gate in gates):
         faults.append(f"no gate compared the digest of this model, {digest}")
     if faults:
         raise _refused(environment, *faults)
-    return gates
+    waivers = [gate["waiver"] for gate in gates if gate["verdict"] == WAIVED]
+    approvals = _approvals(sign_offs_path, gates, (digest, model_name, model_version), environment, now)
+    return Permission(gates, approvals, waivers)
 
 
 def read_gates(gates_path: str) -> list[Gate]:
@@ -69,8 +96,20 @@ def read_gates(gates_path: str) -> list[Gate]:
         ) from error
 
 
-def manifest(*, model_name: str, model_version: int, digest: str, commit: str, gates: Sequence[Gate]) -> dict[str, Any]:
+def manifest(  # noqa: PLR0913 - all by name
+    *,
+    model_name: str,
+    model_version: int,
+    digest: str,
+    commit: str,
+    gates: Sequence[Gate],
+    approvals: Sequence[SignOff] = (),
+) -> dict[str, Any]:
     """Give the release manifest: everything that a deployment, its check and its way back need to know.
+
+    It is composed twice: before anybody approves, so that there is something to approve, and when it is released. An
+    approval is bound to the first, and the second differs from it in its approvals alone. The waivers are those that
+    the gates carry. The web application is absent until there is one.
 
     Args:
         model_name: Name in the registry.
@@ -78,16 +117,24 @@ def manifest(*, model_name: str, model_version: int, digest: str, commit: str, g
         digest: The model's digest.
         commit: Git commit that the version was registered from; empty where unknown.
         gates: The gates that let it in.
+        approvals: Who approved it.
     """
     return {
         "schema": SCHEMA,
         "model": {"name": model_name, "version": model_version, "digest": digest},
-        "service": {"version": version("trey")},
+        "service": {"version": version("trey"), "digest": service_digest()},
         "commit": commit or None,
         "gates": list(gates),
-        "approvals": [],
-        "waivers": [],
+        "approvals": list(approvals),
+        "waivers": [gate["waiver"] for gate in gates if gate["verdict"] == WAIVED],
     }
+
+
+def service_digest() -> str:
+    """Give the sha256 over the code that answers: the service's modules and the scorer. None of it is imported."""
+    root = Path(__file__).resolve().parents[1]
+    paths = [*sorted((root / "service").rglob("*.py")), root / "compliance" / "scorer.py"]
+    return sha256(canonical({path.relative_to(root).as_posix(): sha256(path.read_bytes()) for path in paths}))
 
 
 def git_commit(folder: Path) -> str:
@@ -100,8 +147,55 @@ def git_commit(folder: Path) -> str:
     return found if re.fullmatch("[0-9a-f]{40,64}", found) else ""
 
 
-def _stops(gate: Gate) -> bool:
-    return gate["verdict"] not in PASSING
+def _gate_fault(gate: Gate, digest: str, now: datetime) -> str:
+    """Say why a gate does not let this model pass; empty where it does."""
+    if gate["verdict"] not in PASSING:
+        return f"{gate['verdict']}, {gate.get('reason')}"
+    return sign_offs.waiver_fault(gate, digest, now) if gate["verdict"] == WAIVED else ""
+
+
+def _approvals(
+    path: str, gates: Sequence[Gate], model: tuple[str, str | None, int | None], environment: str, now: datetime
+) -> list[SignOff]:
+    """Give the approvals that count for this release.
+
+    Raises:
+        ReleaseRefused: A rejection stands, the sign-offs are about another release, or production has no approval.
+    """
+    if not path:
+        if environment == PRODUCTION:
+            raise _unsigned(environment, "nobody approved this release")
+        return []
+    signed = sign_offs.read(path)
+    if faults := list(_other_release(signed.release, gates, *model)):
+        raise _unsigned(environment, *faults)
+    decided = sign_offs.decisions(signed, environment, now)
+    if decided.rejections or (environment == PRODUCTION and not decided.approvals):
+        raise _unsigned(environment, *(decided.reasons or ["nobody approved this release"]))
+    return decided.approvals
+
+
+def _other_release(
+    candidate: Mapping[str, Any], gates: Sequence[Gate], digest: str, name: str | None, number: int | None
+) -> list[str]:
+    """Name the parts in which a release that people decided about is not the one at hand, composed anew."""
+    try:
+        model = candidate["model"]
+        here = manifest(
+            model_name=name or model["name"],
+            model_version=number or model["version"],
+            digest=digest,
+            commit=candidate["commit"],
+            gates=gates,
+        )
+        parts = sorted(here.keys() | candidate.keys())
+        return [
+            f"the sign-offs are about another release: its {part} differs"
+            for part in parts
+            if canonical({"": here.get(part)}) != canonical({"": candidate.get(part)})
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        return [f"the sign-offs are about something that is no release: {error!r}"]
 
 
 def _compares(gate: Gate, digest: str) -> bool:
@@ -111,4 +205,13 @@ def _compares(gate: Gate, digest: str) -> bool:
 
 def _refused(environment: str, *faults: str) -> ReleaseRefused:
     lines = "\n".join(f"  {fault}" for fault in faults)
-    return ReleaseRefused(f"{environment} refuses this model:\n{lines}\nLet the gates judge it: trey run")
+    return ReleaseRefused(f"{environment} refuses this model:\n{lines}\nLet the gates judge it: trey run", *faults)
+
+
+def _unsigned(environment: str, *faults: str) -> ReleaseRefused:
+    lines = "\n".join(f"  {fault}" for fault in faults)
+    return ReleaseRefused(
+        f"{environment} refuses this release:\n{lines}\n"
+        f"Let somebody decide: trey approve RUN --env {environment} --comment WHY",
+        *faults,
+    )

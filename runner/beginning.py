@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from runner import fingerprint, record, yaml_file
+from runner import fingerprint, identity, record, yaml_file
 from runner.errors import BadRequest
 from runner.phase import new_entry
 from runner.planning import Prepared
@@ -96,7 +96,9 @@ def new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Recor
         "phases": entries,
         "gates": [],
         "decision": None,
+        "authors": list(dict.fromkeys([*(earlier.get("authors", []) if earlier else []), identity.who()])),
         "sign_offs": earlier.get("sign_offs", []) if earlier else [],
+        "releases": earlier.get("releases", []) if earlier else [],
     }
 
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.record import STOPPING, USABLE, GateEntry, PhaseEntry, Verdict
+from runner.record import STOPPING, USABLE, GateEntry, PhaseEntry, SignOff, Verdict
 
 KINDS = ("min", "max", "equals")
 KEYS = ("scrap", *KINDS, "estimate", "n", "why", "when")
+DIGEST = "model_digest"  # the scrap that says what was judged: a waiver is bound to it
 CHAMPION = "champion"  # the scrap that says whether there is one to compare with
 _NOTHING = {"", "None", "NaT", "<NA>"}  # how Python and pandas write a value that is not there
 
@@ -80,13 +81,17 @@ def check_bound(kind: str, value: Any) -> None:
         raise ValueError(f"is {value!r}; allowed is a finite number or phase.scrap")
 
 
-def judge(phase: str, rules: Sequence[Rule], evidence: Mapping[str, PhaseEntry]) -> list[GateEntry]:
+def judge(
+    phase: str, rules: Sequence[Rule], evidence: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff] = ()
+) -> list[GateEntry]:
     """Judge the rules of a guarded phase.
 
     Args:
         phase: The guarded phase.
         rules: Its rules; none at all is a failure.
         evidence: The entries of the phases that ran before, as the record holds them.
+        sign_offs: What people decided: an inconclusive rule that somebody waived, for this very model, rule and value,
+            is waived; nothing else can be.
     """
     if not rules:
         reason = "no rules: a guarded phase without a rule is refused, not passed"
@@ -101,7 +106,7 @@ def judge(phase: str, rules: Sequence[Rule], evidence: Mapping[str, PhaseEntry])
                 "reason": reason,
             }
         ]
-    return [_judged(rule, evidence) for rule in rules]
+    return [_waived(_judged(rule, evidence), evidence, sign_offs) for rule in rules]
 
 
 def stops(gates: Sequence[GateEntry]) -> bool:
@@ -126,6 +131,23 @@ def scrap_value(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> Any
     if fault := scrap.get("fault"):
         raise NoEvidence(f"{reference} does not count: {fault}")
     return scrap["value"]
+
+
+def judged_digest(evidence: Mapping[str, PhaseEntry], phase: str) -> str:
+    """Give the digest of what these phases judged: the model that the last of them names, or else a phase's output.
+
+    Args:
+        evidence: The entries of phases, in their order.
+        phase: The phase whose output it is where none names a model; empty if that is unknown too.
+    """
+    for name in reversed(list(evidence)):
+        try:
+            digest = scrap_value(Reference(name, DIGEST), evidence)
+        except NoEvidence:
+            continue
+        if isinstance(digest, str) and digest:
+            return digest
+    return (evidence[phase]["output_sha256"] or "") if phase in evidence else ""
 
 
 def written(bound: float | str | bool | Reference) -> float | str | bool:
@@ -153,6 +175,26 @@ def _judged(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> GateEntry:
         gate["verdict"], gate["reason"] = _verdict(rule, evidence)
     except NoEvidence as missing:
         gate["reason"] = str(missing)
+    return gate
+
+
+def _waived(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff]) -> GateEntry:
+    """Give the judgement as waived, where it is inconclusive and somebody waived exactly this."""
+    if gate["verdict"] != "inconclusive":
+        return gate
+    wanted = {
+        "kind": "waiver",
+        "subject": gate["scrap"],
+        "digest": judged_digest(evidence, (gate["scrap"] or "").partition(".")[0]),
+        "rule": gate["rule"],
+        "value": gate["value"],
+    }
+    for entry in reversed(sign_offs):
+        sound = isinstance(entry, dict) and wanted["digest"]
+        if sound and all(entry.get(key) == value for key, value in wanted.items()):
+            gate["verdict"], gate["waiver"] = "waived", entry
+            gate["reason"] = f"waived by {entry['by']}: {entry['comment']}; {gate['reason']}"
+            break
     return gate
 
 

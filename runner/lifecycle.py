@@ -141,7 +141,7 @@ class _Run:
             self._finish("succeeded", *_success(self.record, self.prepared))
 
     def _gates_hold(self, phase: str) -> bool:
-        judged = planning.judge(self.prepared, phase, self.phases)
+        judged = planning.judge(self.prepared, phase, self.phases, self.record.get("sign_offs", []))
         self.record["gates"] += judged
         for gate in judged:
             self.watcher.gate(gate)
@@ -327,7 +327,9 @@ def _success(found: Record, prepared: Prepared) -> tuple[str, str]:
         return "succeeded", f"all {len(found['phases'])} phases succeeded; the pipeline has no gates"
     if not judged:
         return "incomplete", f"all {len(found['phases'])} phases succeeded, but no gate judged them"
-    reason = f"{len(judged)} of {len(judged)} gates passed"
+    waived = [gate["scrap"] or "" for gate in judged if gate["verdict"] == "waived"]
+    reason = f"{len(judged) - len(waived)} of {len(judged)} gates passed"
+    reason += f"; {len(waived)} waived: {', '.join(waived)}" if waived else ""
     return "release", reason + (f"; {len(aside)} not applicable: {', '.join(dict.fromkeys(aside))}" if aside else "")
 
 

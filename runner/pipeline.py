@@ -5,7 +5,7 @@ The graph is not written down anywhere: a parameter `<phase>_dir` of a notebook 
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -16,7 +16,7 @@ from runner.errors import BadRequest
 from runner.gates import Reference, Rule
 from runner.notebook import Notebook
 
-RESERVED = ("output_dir", "gates_path", "run_id")
+RESERVED = ("output_dir", "gates_path", "sign_offs_path", "run_id")
 SHARED = "all"
 _KEYS = (
     "notebooks",
@@ -30,9 +30,26 @@ _KEYS = (
     "scraps",
     "timeouts",
     "retries",
+    "release",
 )
 _MOST_RETRIES = 10
+_MOST_DAYS = 366
 _WHERE = Path("params") / "pipeline.yaml"
+
+
+@dataclass(frozen=True)
+class ReleasePolicy:
+    """How a run is released.
+
+    Attributes:
+        phase: The phase that `trey release` executes; its notebook declares `environment`.
+        allow_self_approval: Whether authors may approve their own run, as a team of one must.
+        approval_days: How long an approval holds.
+    """
+
+    phase: str = "deploy"
+    allow_self_approval: bool = False
+    approval_days: float = 7.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,7 @@ class Pipeline:
         scraps: What each phase glues, and what it means.
         timeouts: Seconds that a phase may take; a phase that is not named may take any.
         retries: How often a phase may start again after its kernel died; a phase that is not named may not.
+        release: Which phase releases, and what an approval needs.
     """
 
     path: Path
@@ -64,6 +82,7 @@ class Pipeline:
     scraps: Mapping[str, Mapping[str, str]]
     timeouts: Mapping[str, float]
     retries: Mapping[str, int]
+    release: ReleasePolicy
     runs: Path
     lock: Path | None
 
@@ -179,6 +198,7 @@ class _Reader:
             scraps=self.scraps,
             timeouts=self._timeouts(),
             retries=self._retries(),
+            release=self._release(),
             runs=self._file("runs", "../runs") or self.path.parent,
             lock=self._lock(),
         )
@@ -364,6 +384,25 @@ class _Reader:
             else:
                 retries[phase] = times
         return retries
+
+    def _release(self) -> ReleasePolicy:
+        known = ReleasePolicy()
+        given = self.content.get("release", {})
+        if not isinstance(given, dict):
+            self.faults.append(f"release is {type(given).__name__}; it must be a mapping, such as {{approval_days: 7}}")
+            return known
+        keys = [entry.name for entry in fields(ReleasePolicy)]
+        self.faults += [f"release: {key!r} is no key; {did_you_mean(key, keys)}" for key in given if key not in keys]
+        phase, allow = given.get("phase", known.phase), given.get("allow_self_approval", known.allow_self_approval)
+        days = given.get("approval_days", known.approval_days)
+        if "phase" in given and phase not in self.every:
+            self.faults.append(f"release.phase names {phase!r}; {did_you_mean(phase, self.every)}")
+        if not isinstance(allow, bool):
+            self.faults.append(f"release.allow_self_approval is {allow!r}; it must be true or false")
+        if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= _MOST_DAYS:
+            self.faults.append(f"release.approval_days is {days!r}; it must be above 0 and at most {_MOST_DAYS}")
+            return known
+        return ReleasePolicy(str(phase), allow is True, float(days))
 
     def _external(self) -> dict[str, str]:
         external = self._texts("external", self.content.get("external") or {})

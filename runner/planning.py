@@ -13,7 +13,7 @@ from runner import engines, fingerprint, gates, parameters, record, scraps
 from runner.errors import BadRequest
 from runner.fingerprint import Inputs
 from runner.pipeline import Pipeline, did_you_mean, load_pipeline
-from runner.record import USABLE, ExternalState, GateEntry, PhaseEntry, Record
+from runner.record import USABLE, ExternalState, GateEntry, PhaseEntry, Record, SignOff
 
 GATES_PATH = "gates_path"
 
@@ -218,11 +218,13 @@ def gate_evidence(phase: str, judged: Sequence[GateEntry]) -> bytes:
     return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def judge(prepared: Prepared, phase: str, entries: Mapping[str, PhaseEntry]) -> list[GateEntry]:
-    """Judge the gates of a phase; none where it is not guarded."""
+def judge(
+    prepared: Prepared, phase: str, entries: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff] = ()
+) -> list[GateEntry]:
+    """Judge the gates of a phase, with what people decided about this run; none where it is not guarded."""
     if phase not in prepared.pipeline.gates:
         return []
-    return gates.judge(phase, prepared.pipeline.gates[phase], entries)
+    return gates.judge(phase, prepared.pipeline.gates[phase], entries, sign_offs)
 
 
 @dataclass(frozen=True)

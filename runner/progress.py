@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 QUIET = 10.0  # seconds between two lines about cells
 SIGNS = {"succeeded": "✓", "cached": "✓", "kept": "✓", "failed": "✗", "skipped": "·", "running": "▸"}
-GATE_SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not-applicable": "·"}
-STYLES = {"✓": "green", "✗": "bold red", "?": "bold yellow", "·": "dim", "▸": "cyan"}
+GATE_SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "waived": "!", "not-applicable": "·"}
+STYLES = {"✓": "green", "✗": "bold red", "?": "bold yellow", "!": "yellow", "·": "dim", "▸": "cyan"}
 
 
 class Progress:

@@ -35,7 +35,7 @@ PhaseStatus = Literal["pending", "running", "succeeded", "cached", "failed", "sk
 Cause = Literal[
     "cell-error", "kernel-died", "timeout", "interrupted", "disk-full", "bad-input", "leaked-secret", "internal"
 ]
-Verdict = Literal["pass", "fail", "inconclusive", "not-applicable"]
+Verdict = Literal["pass", "fail", "inconclusive", "waived", "not-applicable"]
 USABLE: tuple[PhaseStatus, ...] = ("succeeded", "cached")
 STOPPING: tuple[Verdict, ...] = ("fail", "inconclusive")
 
@@ -135,6 +135,7 @@ class GateEntry(TypedDict):
     estimate: NotRequired[Any]
     n: NotRequired[Any]
     why: NotRequired[str]
+    waiver: NotRequired["SignOff"]
 
 
 class Decision(TypedDict):
@@ -153,7 +154,11 @@ class PipelineEntry(TypedDict):
 
 
 class SignOff(TypedDict):
-    """What a person decided about a run, bound to a digest: it is void for any other."""
+    """What a person decided about a run, bound to a digest: it is void for any other.
+
+    The subject of an approval or a rejection is an environment, that of a waiver is the scrap of a rule. An approval is
+    bound to the release manifest too, and expires; a waiver is bound to the rule and the value that was judged.
+    """
 
     kind: Literal["approval", "rejection", "waiver"]
     subject: str
@@ -161,6 +166,23 @@ class SignOff(TypedDict):
     at: str
     comment: str
     digest: str
+    release_sha256: NotRequired[str]
+    expires_at: NotRequired[str]
+    rule: NotRequired[dict[str, Any]]
+    value: NotRequired[Any]
+
+
+class ReleaseEntry(TypedDict):
+    """An attempt to release this run to an environment. `folder` is relative to the run's."""
+
+    environment: str
+    folder: str
+    status: Literal["running", "succeeded", "rolled-back", "stopped", "failed", "interrupted"]
+    reason: str
+    by: str
+    at: str
+    seconds: float | None
+    release_sha256: str
 
 
 class RequestEntry(TypedDict):
@@ -194,7 +216,9 @@ class Record(TypedDict):
     phases: dict[str, PhaseEntry]
     gates: list[GateEntry]
     decision: Decision | None
+    authors: NotRequired[list[str]]
     sign_offs: NotRequired[list[SignOff]]
+    releases: NotRequired[list[ReleaseEntry]]
 
 
 def now() -> str:
@@ -275,7 +299,36 @@ def load(run_dir: Path) -> Record:
         raise BadRecord(f"{path} has schema {found!r}; this version reads {SCHEMA}", next_step="trey runs")
     if lacking := _lacking(record):
         raise BadRecord(f"{path} lacks {', '.join(lacking)}", next_step="trey runs")
-    return abandoned(record) if record["status"] == "running" and not is_held(run_dir) else record
+    if (_is_releasing(record) or record["status"] == "running") and not is_held(run_dir):
+        end_releases(record)
+        return abandoned(record) if record["status"] == "running" else record
+    return record
+
+
+def end_releases(record: Record) -> None:
+    """Say of releases whose runner is gone that they were interrupted."""
+    for entry in record.get("releases", []):
+        if entry["status"] == "running":
+            entry["status"], entry["reason"] = "interrupted", "the runner ended without finishing its record"
+
+
+def _is_releasing(record: Record) -> bool:
+    return any(entry["status"] == "running" for entry in record.get("releases", []))
+
+
+@contextlib.contextmanager
+def amend(run_dir: Path) -> Iterator[Record]:
+    """Hold a run, give its record to be changed, and write it when the block ends well.
+
+    Raises:
+        RunBusy: A runner is at work in this run.
+        NoSuchRun: The folder has no record.
+        BadRecord: The record cannot be read.
+    """
+    with hold(run_dir):
+        found = load(run_dir)
+        yield found
+        save(run_dir, found)
 
 
 def is_complete(run_dir: Path, record: Record) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from runner import record, render, templates
+from runner.fingerprint import RESERVED_FOLDER
 from runner.gates import CHAMPION
 from runner.notebook import own_cells
 from runner.record import GateEntry, PhaseEntry, Record, ScrapEntry
@@ -32,6 +33,7 @@ VERDICTS = {
     "pass": ("good", "✓ pass"),
     "fail": ("bad", "✗ fail"),
     "inconclusive": ("warn", "? too little data"),
+    "waived": ("warn", "! waived"),
     "not-applicable": ("none", "– not applicable"),
 }
 STATUSES = {
@@ -42,6 +44,7 @@ STATUSES = {
     "running": ("warn", "… running"),
     "pending": ("none", "– pending"),
 }
+RELEASES = {"succeeded": "good", "rolled-back": "warn", "running": "warn", "interrupted": "warn"}  # any other is bad
 BOUNDS = {"min": "at least", "max": "at most", "equals": "equal to"}
 NEXT = {
     "cell-error": "open the notebook at the failing cell, mend it, and run again: what succeeded is reused",
@@ -141,6 +144,7 @@ def page(found: Record, run_dir: Path) -> str:
         gates=[_judged(gate, phases, found) for gate in found["gates"]],
         champions=list(_champions(phases)),
         sign_offs=found.get("sign_offs", []),
+        releases=list(_releases(found, run_dir)),
         provenance=list(_provenance(found)),
         results={name: list(_results(name, entry)) for name, entry in phases.items() if entry["scraps"]},
         displays={name: glued for name in phases if (glued := list(_displays(name, phases[name], run_dir)))},
@@ -232,6 +236,14 @@ def _judged(gate: GateEntry, phases: dict[str, PhaseEntry], found: Record) -> Ju
         reason=gate["reason"],
         why=gate.get("why", ""),
     )
+
+
+def _releases(found: Record, run_dir: Path) -> Iterator[dict[str, Any]]:
+    """Give the attempts to release this run, each with its tone and, where it was executed, its notebook's page."""
+    for entry in found.get("releases", []):
+        page = f"{entry['folder']}/{RESERVED_FOLDER}/notebook.html"
+        tone = RELEASES.get(entry["status"], "bad")
+        yield dict(entry) | {"tone": tone, "page": page if (run_dir / page).is_file() else ""}
 
 
 def _displays(phase: str, entry: PhaseEntry, run_dir: Path) -> Iterator[Display]:

@@ -13,17 +13,27 @@ from runner.fingerprint import RESERVED_FOLDER
 from runner.lifecycle import Watcher, render, stop_reason
 from runner.phase import Events, injected, new_entry, new_job, run_job
 from runner.pipeline import Pipeline, did_you_mean, load_pipeline, locate
-from runner.record import GateEntry, PhaseEntry
+from runner.record import GateEntry, PhaseEntry, SignOff
 from runner.references import Secret
 
 FILE = "phase.json"
 NOTEBOOK = "notebook.ipynb"
+SIGN_OFFS = "sign_offs.json"
+SIGN_OFFS_PATH = "sign_offs_path"
 _NO_RECORD = (OSError, ValueError, LookupError, TypeError, AttributeError)  # what reading some other file raises
 
 
 @dataclass(frozen=True)
 class Request:
-    """What `trey phase` was asked for. `folders` are `<phase>_dir=PATH`."""
+    """What `trey phase` or `trey release` was asked for.
+
+    Attributes:
+        folders: `<phase>_dir=PATH`.
+        values: Parameters that an earlier run had, with absolute paths; `files` and `sets` are not looked at then.
+        sign_offs: What the phase finds in the file that its parameter sign_offs_path names; without it, none.
+        run_id: What the phase is told as the run that it belongs to.
+        why: Why it runs, for the record.
+    """
 
     name: str
     cwd: Path
@@ -34,6 +44,44 @@ class Request:
     engine: str = "local"
     timeout: float | None = None
     pipeline: Path | None = None
+    values: Mapping[str, Any] | None = None
+    sign_offs: bytes | None = None
+    run_id: str = ""
+    why: str = "asked for with trey phase"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is known of the folders that a phase is given, and what its gates come to.
+
+    Attributes:
+        evidence: The entries of the phases that wrote the folders.
+        earlier: What was judged before.
+        new: What was judged now, of the phase itself.
+    """
+
+    evidence: dict[str, PhaseEntry]
+    earlier: list[GateEntry]
+    new: list[GateEntry]
+
+    @property
+    def gates(self) -> list[GateEntry]:
+        """All of it, in order."""
+        return [*self.earlier, *self.new]
+
+
+def judge(pipeline: Pipeline, name: str, folders: Mapping[str, Path]) -> Judgement:
+    """Judge the gates of a phase from what stands beside the folders it is given; missing evidence fails.
+
+    Args:
+        pipeline: The pipeline.
+        name: The phase.
+        folders: The output folder of each phase it reads.
+    """
+    evidence, judged, sign_offs = _evidence(pipeline, folders)
+    evidence = {phase: evidence[phase] for phase in pipeline.every if phase in evidence}
+    new = gates.judge(name, pipeline.gates[name], evidence, sign_offs) if name in pipeline.gates else []
+    return Judgement(evidence, judged, new)
 
 
 def run(request: Request, watcher: Watcher) -> dict[str, Any]:
@@ -45,25 +93,24 @@ def run(request: Request, watcher: Watcher) -> dict[str, Any]:
     pipeline, folders, params, out = _prepared(request)
     name, own = request.name, out / RESERVED_FOLDER
     secrets = references.resolve(parameters.secret_references({name: params}, [name]))
-    evidence, judged = _evidence(pipeline, folders)
+    judgement = judge(pipeline, name, folders)
     own.mkdir(parents=True)
     entry = new_entry(pipeline, name, params)
-    entry["why"] = "asked for with trey phase"
+    entry["why"] = request.why
     found: dict[str, Any] = {
         "schema": record.SCHEMA,
         "phase": name,
         "engine": request.engine,
         "created_at": record.now(),
-        "phases": {**evidence, name: entry},
-        "gates": judged,
+        "phases": {**judgement.evidence, name: entry},
+        "gates": judgement.gates,
         "decision": None,
     }
-    new = gates.judge(name, pipeline.gates[name], evidence) if name in pipeline.gates else []
-    judged += new
-    for gate in new:
+    for gate in judgement.new:
         watcher.gate(gate)
-    if gates.stops(new):
-        entry["status"], found["decision"] = "skipped", {"verdict": "stopped", "reason": stop_reason(name, new)}
+    if gates.stops(judgement.new):
+        reason = stop_reason(name, judgement.new)
+        entry["status"], found["decision"] = "skipped", {"verdict": "stopped", "reason": reason}
         watcher.phase_skipped(name, "skipped", found["decision"]["reason"])
         _save(own, found)
         return found
@@ -94,7 +141,12 @@ def _prepared(request: Request) -> tuple[Pipeline, dict[str, Path], dict[str, An
     if request.name not in pipeline.every:
         fault = f"there is no phase {request.name}; {did_you_mean(request.name, pipeline.every)}"
         raise BadRequest(fault, next_step="trey plan")
-    params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, [request.name])[request.name]
+    if request.values is None:
+        resolved = parameters.resolve(pipeline, request.files, request.sets, request.cwd, [request.name])
+    else:
+        values = {request.name: request.values}
+        resolved = parameters.resolve_again(pipeline, f"the run's {record.PARAMS}", values, [request.name])
+    params = resolved[request.name]
     edges = [f"{name}_dir" for name in pipeline.edges[request.name]]
     faults, folders = [], {}
     for text in request.folders:
@@ -116,14 +168,17 @@ def _prepared(request: Request) -> tuple[Pipeline, dict[str, Path], dict[str, An
     return pipeline, folders, params, out
 
 
-def _evidence(pipeline: Pipeline, folders: Mapping[str, Path]) -> tuple[dict[str, PhaseEntry], list[GateEntry]]:
+def _evidence(
+    pipeline: Pipeline, folders: Mapping[str, Path]
+) -> tuple[dict[str, PhaseEntry], list[GateEntry], list[SignOff]]:
     """Find what is known of the given folders: `_phase/phase.json` inside of them, or the run.json beside them.
 
     An entry counts only while the folder still has the digest that the entry records, and the executed notebook its
-    scraps.
+    scraps. What people decided stands in a run.json alone.
     """
     known: dict[str, PhaseEntry] = {}
     judged: dict[str, GateEntry] = {}
+    decided: dict[str, SignOff] = {}
     for name, folder in folders.items():
         own, run_dir = folder / RESERVED_FOLDER, folder.parent
         for path, executed in (
@@ -139,8 +194,10 @@ def _evidence(pipeline: Pipeline, folders: Mapping[str, Path]) -> tuple[dict[str
                 if same and scraps.agree(executed, entry["scraps"]):
                     known[name] = entry
                     judged |= earlier
+                    signed: Any = found.get("sign_offs", [])
+                    decided |= {json.dumps(one, sort_keys=True): one for one in signed if "kind" in one}
                     break
-    return known, list(judged.values())
+    return known, list(judged.values()), list(decided.values())
 
 
 def _identity(gate: GateEntry) -> str:
@@ -182,7 +239,10 @@ def _execute(  # noqa: PLR0913, PLR0917  # what `run` found out
     name, entry = request.name, found["phases"][request.name]
     out = (request.cwd / request.out).resolve()
     own = out / RESERVED_FOLDER
-    reserved = {"output_dir": str(out), "run_id": ""}
+    reserved = {"output_dir": str(out), "run_id": request.run_id}
+    if request.sign_offs is not None:
+        reserved[SIGN_OFFS_PATH] = str(own / SIGN_OFFS)
+        record.write_atomic(own / SIGN_OFFS, request.sign_offs)
     if name in pipeline.gates:
         reserved[planning.GATES_PATH] = str(own / "gates.json")
         record.write_atomic(own / "gates.json", planning.gate_evidence(name, found["gates"]))

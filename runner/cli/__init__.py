@@ -19,6 +19,11 @@ COMMANDS = {
     "show": ("records", "Show what a run did and what came of it."),
     "report": ("records", "Write a run's report again and say where it is."),
     "models": ("delivery", "List the registered models: version, digest, champion marks, figures."),
+    "approve": ("sign_off", "Let a run's release into an environment, for some days, and say why."),
+    "reject": ("sign_off", "Keep a run's model out of an environment, and say why."),
+    "waive": ("sign_off", "Let a rule pass that had too little data to tell, and say why."),
+    "release": ("release", "Release a run's model to an environment: the one door to it."),
+    "rollback": ("release", "Go back to what was live before, in one step."),
     "score": ("score", "Score an inventory with an environment's live model, whatever its size."),
     "serve": ("delivery", "Serve the model that is live in an environment, until Ctrl-C."),
 }

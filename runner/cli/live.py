@@ -43,3 +43,8 @@ def model_in(store: Path, environment: str, model_name: str | None, command: str
     raise BadRequest(
         f"{fault}; live are {', '.join(found)}", next_step=f"{command} --env {environment} --model {found[0]}"
     )
+
+
+def near(path: Path) -> str:
+    """Name a path from here where that is shorter."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

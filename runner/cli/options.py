@@ -26,6 +26,9 @@ ENDPOINT_STORE = click.option(
     metavar="DIR",
     help="Folder of the endpoints; without it, endpoints/ of the project.",
 )
+BY = click.option(
+    "--as", "by", metavar="NAME", help="Who signs; without it, TREY_IDENTITY or the system's user. Taken on trust."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 _PARAMS = click.option(
     "--params",

@@ -113,6 +113,15 @@ def _summary(found: Record, run_dir: Path) -> str:
         lines.append(f"{phase:<12}{entry['status']:<11}{seconds:>9}  {entry['message'] or entry['why']}")
     for gate in found["gates"]:
         lines.append(f"gate of {gate['phase']}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}")
+    lines += [
+        f"{one['kind']} of {one['subject']} by {one['by']}, {one['at'][:16].replace('T', ' ')} UTC: {one['comment']}"
+        for one in found.get("sign_offs", [])
+    ]
+    lines += [
+        f"release to {one['environment']} by {one['by']}, {one['at'][:16].replace('T', ' ')} UTC: {one['status']}"
+        + (f": {one['reason']}" if one["reason"] else f", {one['folder']}")
+        for one in found.get("releases", [])
+    ]
     for phase, entry in found["phases"].items():
         if entry["scraps"]:
             lines += ["", phase]

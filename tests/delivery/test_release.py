@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from delivery.errors import BadName, ReleaseRefused
-from delivery.release import check_gates, git_commit, manifest, read_gates
+from delivery.release import git_commit, manifest, permit, read_gates, service_digest
 
 DIGEST = "d" * 64
 COMPARISON = {
@@ -36,6 +36,10 @@ def record(folder: Path, *gates: dict[str, Any]) -> str:
     path = folder / "deploy.json"
     path.write_text(json.dumps({"schema": 1, "phase": "deploy", "gates": gates}), encoding="utf-8")
     return str(path)
+
+
+def check_gates(gates_path: str, digest: str, environment: str) -> list[dict[str, Any]]:
+    return permit(gates_path=gates_path, sign_offs_path="", digest=digest, environment=environment).gates
 
 
 def test_gates_that_passed_let_a_model_into_staging(tmp_path: Path) -> None:
@@ -99,7 +103,9 @@ def test_an_environment_has_a_sound_name() -> None:
 
 def test_the_manifest_names_everything() -> None:
     released = manifest(model_name="parts", model_version=3, digest=DIGEST, commit="", gates=[RECALL])
-    assert released.pop("service").keys() == {"version"}
+    service = released.pop("service")
+    assert service.keys() == {"version", "digest"}
+    assert service["digest"] == service_digest()
     assert released == {
         "schema": 1,
         "model": {"name": "parts", "version": 3, "digest": DIGEST},

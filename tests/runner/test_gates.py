@@ -106,6 +106,48 @@ def test_a_broken_estimate_or_count_fails_even_where_the_bound_is_met(broken: di
     assert verdict(rule(**DATA), evaluate=entry(**scraps))[0] == "fail"
 
 
+LITTLE = {"recall_low": 0.9, "recall": 0.97, "texts": 40, "model_digest": "d" * 64}
+WAIVER: Any = {
+    "kind": "waiver", "subject": "evaluate.recall_low", "by": "ada", "at": "2026-11-26T10:00:00.000Z",
+    "comment": "checked by hand", "digest": "d" * 64, "rule": {"min": 0.95}, "value": 0.9,
+}  # fmt: skip
+
+
+def test_what_somebody_waived_is_waived_and_stops_nothing() -> None:
+    judged = gates.judge("register", [rule(**DATA)], {"evaluate": entry(**LITTLE)}, [WAIVER])
+    assert (judged[0]["verdict"], judged[0]["waiver"]) == ("waived", WAIVER)
+    assert judged[0]["reason"].startswith("waived by ada: checked by hand; too little data to tell: 0.9 < 0.95")
+    assert not gates.stops(judged)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"kind": "approval"}, {"subject": "evaluate.other"}, {"digest": "e" * 64}, {"digest": ""},
+        {"rule": {"min": 0.9}}, {"rule": {"max": 0.95}}, {"value": 0.91}, {"value": None},
+    ],
+)  # fmt: skip
+def test_a_waiver_of_something_else_waives_nothing(changed: dict[str, Any]) -> None:
+    for waiver in (WAIVER | changed, "bob", {}):
+        judged = gates.judge("register", [rule(**DATA)], {"evaluate": entry(**LITTLE)}, [waiver])
+        assert judged[0]["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize("scraps", [{"recall": 0.9}, {"recall_low": None}, {"texts": 0}, {"recall": "nan"}])
+def test_a_failure_or_missing_evidence_cannot_be_waived(scraps: dict[str, Any]) -> None:
+    evidence = {"evaluate": entry(**LITTLE | scraps)}
+    [judged] = gates.judge("register", [rule(**DATA)], evidence, [WAIVER | {"value": (LITTLE | scraps)["recall_low"]}])
+    assert judged["verdict"] == "fail"
+    assert "waiver" not in judged
+
+
+def test_a_waiver_is_bound_to_the_model_that_was_judged_last_or_to_an_output() -> None:
+    evidence = {"train": entry(model_digest="t"), "evaluate": entry(model_digest="e"), "register": entry("pending")}
+    assert gates.judged_digest(evidence, "train") == "e"
+    assert gates.judged_digest({"make": entry(number=1)}, "make") == "0" * 64
+    assert gates.judged_digest({"make": entry("failed", model_digest="m")}, "other") == ""
+
+
 CONDITIONS = ("champion", "challenge", "slices")
 
 

@@ -6,7 +6,7 @@ import pytest
 from runner import pipeline
 from runner.errors import BadRequest
 from runner.gates import Reference
-from runner.pipeline import load_pipeline
+from runner.pipeline import ReleasePolicy, load_pipeline
 
 from .conftest import Project
 
@@ -210,3 +210,24 @@ def test_retries_are_small_whole_numbers(project: Project) -> None:
         [fault] = faults(project)
         assert fault.startswith("retries.a is ")
         assert fault.endswith("it must be a whole number from 0 to 10")
+
+
+def test_what_an_approval_needs_stands_in_the_pipeline(project: Project) -> None:
+    phases(project, a=[], b=[])
+    project.pipeline("phases: [a, b]")
+    path = project.root / "params" / "pipeline.yaml"
+    assert load_pipeline(path).release == ReleasePolicy("deploy", False, 7.0)
+    project.pipeline("phases: [a, b]\nrelease: {phase: b, allow_self_approval: true, approval_days: 0.5}")
+    assert load_pipeline(path).release == ReleasePolicy("b", True, 0.5)
+    wrong = {
+        "7": "release is int; it must be a mapping, such as {approval_days: 7}",
+        "{day: 7}": "release: 'day' is no key; allowed are phase, allow_self_approval, approval_days",
+        "{phase: c}": "release.phase names 'c'; allowed are a, b",
+        "{allow_self_approval: 1}": "release.allow_self_approval is 1; it must be true or false",
+        "{approval_days: 0}": "release.approval_days is 0; it must be above 0 and at most 366",
+        "{approval_days: .inf}": "release.approval_days is inf; it must be above 0 and at most 366",
+        "{approval_days: true}": "release.approval_days is True; it must be above 0 and at most 366",
+    }
+    for given, fault in wrong.items():
+        project.pipeline(f"phases: [a, b]\nrelease: {given}")
+        assert faults(project) == [fault]

@@ -1,0 +1,158 @@
+"""The release that a run would make: what people approve, and what `trey release` brings to an environment."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner import gates, planning, record, single
+from runner.errors import BadRequest
+from runner.gates import NoEvidence, Reference
+from runner.pipeline import Pipeline, load_pipeline, locate
+from runner.record import GateEntry, Record
+
+FILE = "candidate.json"
+FOLDER = "releases"  # of a run: the candidate, and a folder for each attempt
+NAMED = ("model_name", "model_version", "model_digest")  # what the phase that registers glues
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a run would release.
+
+    Attributes:
+        pipeline: The run's pipeline, as it is now.
+        folders: The output folder of each phase that the releasing phase reads.
+        gates: All gates that stand before it, judged from what lies in these folders.
+        manifest: The release manifest, before anybody approved it.
+        sha256: What an approval is bound to.
+    """
+
+    pipeline: Pipeline
+    folders: dict[str, Path]
+    gates: list[GateEntry]
+    manifest: dict[str, Any]
+    sha256: str
+
+    @property
+    def digest(self) -> str:
+        """The model's digest."""
+        return str(self.manifest["model"]["digest"])
+
+    @property
+    def name(self) -> str:
+        """What is released, in words."""
+        model = self.manifest["model"]
+        return f"{model['name']} version {model['version']}, digest {self.digest[:12]}…"
+
+    def signed(self, found: Record) -> bytes:
+        """Give the file that tells an environment of this release and of what people decided about the run."""
+        from delivery.approvals import SignedRelease
+
+        policy = self.pipeline.release
+        return SignedRelease(
+            authors=tuple(found.get("authors", [])),
+            allow_self_approval=policy.allow_self_approval,
+            approval_days=policy.approval_days,
+            release=self.manifest,
+            sign_offs=tuple(dict(entry) for entry in found.get("sign_offs", [])),
+        ).content()
+
+    def check(self, found: Record, environment: str) -> None:
+        """Ask whether the environment takes it, as the phase that releases will ask again.
+
+        Raises:
+            ReleaseRefused: It does not.
+        """
+        from delivery import release
+
+        model = self.manifest["model"]
+        with tempfile.TemporaryDirectory(prefix="trey-release-") as folder:
+            judged, signed = Path(folder) / "gates.json", Path(folder) / single.SIGN_OFFS
+            judged.write_bytes(planning.gate_evidence(self.pipeline.release.phase, self.gates))
+            signed.write_bytes(self.signed(found))
+            release.permit(
+                gates_path=str(judged),
+                sign_offs_path=str(signed),
+                digest=self.digest,
+                environment=environment,
+                model_name=model["name"],
+                model_version=model["version"],
+            )
+
+
+def pipeline_of(run_dir: Path, found: Record) -> Pipeline:
+    """Load the pipeline that a run was made with, as it is now.
+
+    Raises:
+        BadRequest: It is gone, or something in it is wrong.
+    """
+    if "request" not in found:
+        raise BadRequest(f"{run_dir.name} was recorded by an older version", next_step="trey run")
+    path = Path(found["request"]["pipeline"])
+    return load_pipeline(locate(path, path.parent))
+
+
+def compose(run_dir: Path, found: Record) -> Candidate:
+    """Compose the release that a run would make, from what lies in its folder, and write it there.
+
+    The gates are judged anew from the folders that the releasing phase reads: what was touched since is no evidence.
+
+    Raises:
+        BadRequest: The run has nothing to release, or a gate stops it.
+    """
+    from delivery import release
+    from delivery.approvals import release_digest
+    from delivery.files import canonical
+
+    pipeline = pipeline_of(run_dir, found)
+    phase, name = pipeline.release.phase, run_dir.name
+    if phase not in pipeline.every:
+        fault = f"{pipeline.path.name} has no phase {phase}, which would release"
+        raise BadRequest(fault, next_step=f"name it in {pipeline.path}: release: {{phase: NAME}}")
+    folders = {edge: run_dir / edge for edge in pipeline.edges[phase]}
+    judgement = single.judge(pipeline, phase, folders)
+    if gates.stops(judgement.gates):
+        stopping = [gate for gate in judgement.gates if gate["verdict"] in record.STOPPING]
+        raise BadRequest(
+            *(f"{name}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}" for gate in stopping),
+            next_step=f"trey resume {name}" if found["status"] != "succeeded" else f"trey show {name}",
+        )
+    model = _model(name, found, judgement, phase)
+    manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])
+    folder = run_dir / FOLDER
+    folder.mkdir(exist_ok=True)
+    record.write_atomic(folder / FILE, canonical(manifest))
+    return Candidate(pipeline, folders, judgement.gates, manifest, release_digest(manifest))
+
+
+def _model(name: str, found: Record, judgement: single.Judgement, phase: str) -> dict[str, Any]:
+    """Give name, version, digest and commit of the model that a run registered, as the registry has it now."""
+    from delivery import registry
+    from delivery.errors import DeliveryError
+
+    values: dict[str, Any] = {}
+    reason = "no phase before it names a model"
+    for entry in judgement.evidence:
+        try:
+            values = {scrap: gates.scrap_value(Reference(entry, scrap), judgement.evidence) for scrap in NAMED}
+        except NoEvidence as missing:
+            reason = str(missing)
+    if not values:
+        raise BadRequest(f"{name} has nothing to release: {reason}", next_step=f"trey resume {name}")
+    store = found["phases"][phase]["params"].get("registry_store") if phase in found["phases"] else None
+    if not isinstance(store, str):
+        raise BadRequest(f"{name} names no registry: {phase} has no registry_store", next_step=f"trey show {name}")
+    try:
+        known = registry.version(values["model_name"], values["model_version"], store)
+    except DeliveryError as error:
+        raise BadRequest(str(error), next_step=f"trey models --registry-store {store}") from error
+    if known.digest != values["model_digest"]:
+        fault = f"version {known.version} of {known.name} has digest {known.digest} in the registry"
+        raise BadRequest(f"{fault}; {name} registered {values['model_digest']}", next_step="trey models")
+    return {
+        "model_name": known.name,
+        "model_version": known.version,
+        "digest": known.digest,
+        "commit": known.tags.get("git_commit", ""),
+    }

@@ -1,0 +1,249 @@
+"""`trey release` and `trey rollback`: the one door to an environment, and the way back."""
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner import gates, identity, record, single
+from runner.cli import candidate, live, options
+from runner.errors import BadRequest, RunFailed
+from runner.gates import NoEvidence, Reference
+from runner.record import Record, ReleaseEntry
+
+if TYPE_CHECKING:
+    from runner.cli.candidate import Candidate
+
+ROLLED_BACK = "rolled_back"  # the scrap by which the releasing phase says that it took everything back, and why
+STATUSES = {"succeeded": "released", "rolled-back": "rolled back by itself"}
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--to", "environment", required=True, metavar="ENV", help="Environment to release to.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for the phase.")
+@click.option("--fail-on-stop", is_flag=True, help="End with 3 where the release is stopped or rolls back by itself.")
+@options.BY
+@options.RUNS
+@options.PIPELINE
+@options.JSON
+@click.pass_context
+def release(
+    ctx: click.Context, /, name: str, environment: str, as_json: bool, fail_on_stop: bool, **asked: Any
+) -> None:
+    """Release a run's model to an environment: the one door to it.
+
+    Executes the deploy notebook with the run's folders and parameters. Staging asks for the run's gates, production for
+    an approval besides. A refusal ends with 2 and nothing was touched; a release that rolls back by itself is a planned
+    end, 0, or 3 with --fail-on-stop; otherwise as trey run ends. What it did lies in releases/ENV-N of the run.
+
+    \b
+    Examples:
+      trey release last --to staging
+      trey release 20261123-101500 --to production
+    """
+    from runner.aftermath import settle
+    from runner.report import write_report
+
+    run_dir = options.run_folder(name, asked["pipeline"], asked["runs"])
+    settle(run_dir)
+    with record.hold(run_dir):
+        found = record.load(run_dir)
+        record.end_releases(found)
+        new = _checked(run_dir, found, environment)
+        entry = _entry(run_dir, environment, identity.who(asked["by"]), new)
+        found["releases"] = [*found.get("releases", []), entry]
+        record.save(run_dir, found)
+        try:
+            done = _execute(run_dir, found, new, entry, asked["timeout"])
+        except RunFailed as error:
+            entry["status"], entry["reason"] = "failed", error.faults[0]
+            raise
+        finally:
+            record.save(run_dir, found)
+            write_report(run_dir)
+    click.echo(json.dumps(entry, indent=1, ensure_ascii=False) if as_json else _said(run_dir, new, entry))
+    if entry["status"] == "rolled-back":
+        ctx.exit(3 if fail_on_stop else 0)
+    ctx.exit(single.exit_code(done, fail_on_stop=fail_on_stop))
+
+
+@click.command()
+@click.option("--env", "environment", required=True, metavar="ENV", help="Environment to take back.")
+@click.option("--model", "model_name", metavar="NAME", help="Its model, where the environment has several.")
+@click.option("--champion-only", is_flag=True, help="Only let the registry follow what is live.")
+@click.option("--registry-store", metavar="DIR|URI", help="Its registry; without it, registry/ of the project.")
+@options.ENDPOINT_STORE
+@options.PIPELINE
+@options.JSON
+def rollback(  # noqa: PLR0913, PLR0917 - one for each option
+    environment: str,
+    model_name: str | None,
+    champion_only: bool,
+    registry_store: str | None,
+    endpoint_store: Path | None,
+    pipeline: Path | None,
+    as_json: bool,
+) -> None:
+    """Go back to what was live before, in one step.
+
+    The endpoint is switched first, and then the registry is told which version is champion. A service that runs follows
+    by itself. Typed twice, it goes forth again.
+
+    \b
+    Examples:
+      trey rollback --env production
+      trey rollback --env staging --model connected-car
+    """
+    from delivery import registry
+    from delivery.endpoint import Endpoint
+    from delivery.errors import DeliveryError
+
+    endpoints = endpoint_store or live.project(pipeline) / "endpoints"
+    name = live.model_in(endpoints, environment, model_name, "trey rollback")
+    store = registry_store or str(live.project(pipeline) / "registry")
+    endpoint = Endpoint(endpoints, name, environment)
+    again = f"trey rollback --env {environment} --model {name}"
+    started = time.monotonic()
+    try:
+        endpoint.claim()
+        slot = endpoint.live() if champion_only else endpoint.roll_back()
+        seconds = time.monotonic() - started
+    except DeliveryError as error:
+        endpoint.release()
+        raise BadRequest(str(error), next_step=f"trey models --registry-store {store}") from error
+    if slot is None:  # model_in found it live a moment ago
+        raise BadRequest(f"nothing is live in {environment} any more", next_step="trey runs")
+    try:
+        registry.set_champion(name, slot.version, environment, store)
+    except DeliveryError as error:
+        said = (
+            f"{environment} answers with {name} version {slot.version} again, but the registry does not say so: {error}"
+        )
+        raise RunFailed(said, next_step=f"{again} --champion-only --registry-store {store}") from error
+    finally:
+        endpoint.release()
+    result = {
+        "environment": environment,
+        "model": name,
+        "version": slot.version,
+        "digest": slot.digest,
+        "slot": slot.name,
+        "seconds": round(seconds, 3),
+    }
+    lines = [
+        f"{environment} answers with {name} version {slot.version}, digest {slot.digest[:12]}…, from slot {slot.name}; "
+        + ("nothing was switched" if champion_only else f"switched in {seconds:.2f} s"),
+        f"champion of {environment}: version {slot.version}",
+        f"next: trey serve --env {environment}, where none follows by itself",
+    ]
+    click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
+
+
+def _checked(run_dir: Path, found: Record, environment: str) -> "Candidate":
+    """Compose the release and ask whether the environment takes it, before anything starts.
+
+    Raises:
+        BadRequest: It does not; the last line says what to type.
+    """
+    from delivery import release as door
+    from delivery.errors import DeliveryError, ReleaseRefused
+
+    new = candidate.compose(run_dir, found)
+    try:
+        new.check(found, environment)
+    except ReleaseRefused as error:
+        step = f"trey approve {run_dir.name} --env {environment} --comment WHY"
+        raise BadRequest(
+            f"{environment} refuses {run_dir.name}", *(error.reasons or [str(error)]), next_step=step
+        ) from error
+    except DeliveryError as error:
+        raise BadRequest(str(error), next_step="trey release --help") from error
+    if environment == door.SCRATCH:
+        raise BadRequest(
+            f"{environment} is for notebooks by hand", next_step=f"trey release {run_dir.name} --to staging"
+        )
+    return new
+
+
+def _entry(run_dir: Path, environment: str, by: str, new: "Candidate") -> ReleaseEntry:
+    """Begin the record of a release; its folder has the next free number."""
+    taken = [
+        int(match[1])
+        for path in (run_dir / candidate.FOLDER).iterdir()
+        if (match := re.fullmatch(rf"{re.escape(environment)}-(\d+)", path.name))
+    ]
+    return {
+        "environment": environment,
+        "folder": f"{candidate.FOLDER}/{environment}-{max(taken, default=0) + 1}",
+        "status": "running",
+        "reason": "",
+        "by": by,
+        "at": record.now(),
+        "seconds": None,
+        "release_sha256": new.sha256,
+    }
+
+
+def _execute(
+    run_dir: Path, found: Record, new: "Candidate", entry: ReleaseEntry, timeout: float | None
+) -> dict[str, Any]:
+    """Execute the phase that releases, and complete the entry."""
+    from runner.progress import Progress
+
+    phase = new.pipeline.release.phase
+    request = single.Request(
+        phase,
+        cwd=run_dir,
+        out=run_dir / entry["folder"],
+        folders=tuple(f"{name}_dir={folder}" for name, folder in new.folders.items()),
+        engine=found["engine"],
+        timeout=timeout,
+        pipeline=new.pipeline.path,
+        values=found["phases"][phase]["params"] | {"environment": entry["environment"]},
+        sign_offs=new.signed(found),
+        run_id=run_dir.name,
+        why=f"release to {entry['environment']} by {entry['by']}",
+    )
+    try:
+        with Progress.choose(sys.stderr) as progress:
+            done = single.run(request, progress)
+    except BadRequest as error:
+        entry["status"], entry["reason"] = "failed", error.faults[0]
+        raise
+    entry["status"], entry["reason"] = _outcome(done)
+    entry["seconds"] = done["phases"][phase]["seconds"]
+    return done
+
+
+def _outcome(done: dict[str, Any]) -> tuple[Any, str]:
+    """Tell how a release ended, and why if not well."""
+    phase = done["phase"]
+    entry = done["phases"][phase]
+    if entry["status"] == "skipped":
+        return "stopped", done["decision"]["reason"]
+    if entry["status"] == "failed":
+        return ("interrupted" if entry["cause"] == "interrupted" else "failed"), entry["message"] or entry["cause"]
+    try:
+        why = gates.scrap_value(Reference(phase, ROLLED_BACK), done["phases"])
+    except NoEvidence:
+        return "succeeded", ""
+    return ("rolled-back", str(why)) if why else ("succeeded", "")
+
+
+def _said(run_dir: Path, new: "Candidate", entry: ReleaseEntry) -> str:
+    environment, status = entry["environment"], entry["status"]
+    what = f"{environment}: {STATUSES.get(status, status)}: {new.name}"
+    going_on = status == "succeeded"
+    return "\n".join(
+        [
+            f"{what}: {entry['reason']}" if entry["reason"] else what,
+            f"release: {live.near(run_dir / entry['folder'])}",
+            f"report: {live.near(run_dir / record.REPORT)}",
+            f"next: trey serve --env {environment}" if going_on else f"next: trey show {run_dir.name}",
+        ]
+    )

@@ -1,0 +1,353 @@
+"""`trey approve`, `reject`, `waive`, `release` and `rollback`, as people type them, over real registry and endpoint."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from delivery import registry
+from delivery.approvals import release_digest
+from delivery.endpoint import Endpoint
+from delivery.files import canonical, sha256
+from runner import record
+from runner.cli import main
+from runner.record import Record
+
+from ..fixtures_model import MakeModel, digest_of
+from ..runner.conftest import Project
+from . import lifecycle
+
+Trey = Callable[..., Result]
+TRUST = "is taken on trust here; where it must hold, an environment's approval enforces it (docs/RELEASE.md)"
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
+
+
+def typed(project: Project, monkeypatch: pytest.MonkeyPatch) -> Trey:
+    """Give a function that types a command in a project, as ada."""
+    monkeypatch.chdir(project.root)
+    monkeypatch.setenv("TREY_IDENTITY", "ada")
+
+    def trey(*words: str, exit_code: int = 0) -> Result:
+        done = CliRunner().invoke(main, words, prog_name="trey")
+        assert done.exit_code == exit_code, done.output + done.stderr
+        return done
+
+    return trey
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Project:
+    """Give a project in which a run by ada released to staging."""
+    project = lifecycle.write(tmp_path_factory.mktemp("released"), model_dir)
+    with pytest.MonkeyPatch.context() as patch:
+        typed(project, patch)("run", "--run-id", "one")
+    return project
+
+
+@pytest.fixture
+def run(made: Project) -> Iterator[Path]:
+    """Give that run's folder, and put it back as it was."""
+    folder = made.root / "runs" / "one"
+    before = (folder / "run.json").read_bytes()
+    yield folder
+    (folder / "run.json").write_bytes(before)
+    shutil.rmtree(folder / "releases", ignore_errors=True)
+    shutil.rmtree(made.root / "endpoints" / "parts" / "production", ignore_errors=True)
+
+
+@pytest.fixture
+def trey(made: Project, run: Path, monkeypatch: pytest.MonkeyPatch) -> Trey:
+    return typed(made, monkeypatch)
+
+
+APPROVE = ("approve", "one", "--env", "production", "--comment", "read it", "--as", "bob")
+
+
+def signed(run: Path) -> list[Any]:
+    return list(record.load(run)["sign_offs"])
+
+
+def test_a_run_names_its_author_and_who_resumed_it(run: Path) -> None:
+    assert record.load(run)["authors"] == ["ada"]
+
+
+def test_an_approval_is_bound_to_model_and_release(trey: Trey, run: Path, model_dir: Path) -> None:
+    said = trey(*APPROVE).stdout
+    candidate = json.loads((run / "releases" / "candidate.json").read_bytes())
+    sha = release_digest(candidate)
+    assert re.fullmatch(
+        rf"approved for production: parts version 1, digest {digest_of(model_dir)[:12]}…, release {sha[:12]}…\n"
+        rf"by bob \({TIME}\), until {TIME}: read it\nthe name bob {re.escape(TRUST)}\n"
+        r"release: runs/one/releases/candidate.json\nnext: trey release one --to production\n",
+        said,
+    )
+    [entry] = signed(run)
+    assert (entry["kind"], entry["subject"], entry["by"], entry["comment"]) == (
+        "approval", "production", "bob", "read it"
+    )  # fmt: skip
+    assert (entry["digest"], entry["release_sha256"]) == (digest_of(model_dir), sha)
+    assert sha == sha256((run / "releases" / "candidate.json").read_bytes())
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert '<span class="pill good">approval</span>' in html
+    assert sha in html
+    assert "approval of production by bob" in trey("show", "one").stdout
+
+
+def test_production_is_refused_until_somebody_else_approves(trey: Trey, run: Path) -> None:
+    before = (run / "run.json").read_bytes()
+    done = trey("release", "one", "--to", "production", exit_code=2)
+    assert (done.stdout, done.stderr) == (
+        "",
+        "trey: production refuses one\nnobody approved this release\n"
+        "next: trey approve one --env production --comment WHY\n",
+    )
+    done = trey("approve", "one", "--env", "production", "--comment", "mine", exit_code=2)
+    assert done.stderr == (
+        "trey: ada is an author of one, and authors do not approve their own run; a team of one allows it in "
+        "pipeline.yaml: release: {allow_self_approval: true}\n"
+        "next: somebody else types: trey approve one --env production --comment WHY\n"
+    )
+    assert (run / "run.json").read_bytes() == before
+
+
+def test_a_release_keeps_its_record_and_says_what_to_type(
+    trey: Trey, run: Path, made: Project, model_dir: Path
+) -> None:
+    trey(*APPROVE)
+    done = trey("release", "one", "--to", "production", "--as", "eve")
+    assert done.stdout == (
+        f"production: released: parts version 1, digest {digest_of(model_dir)[:12]}…\n"
+        "release: runs/one/releases/production-1\nreport: runs/one/report.html\n"
+        "next: trey serve --env production\n"
+    )
+    assert done.stderr.splitlines()[:2] == [
+        f"gate of deploy: pass: register.model_digest: {digest_of(model_dir)[:12]}… = {digest_of(model_dir)[:12]}…",
+        "deploy: runs (release to production by eve)",
+    ]
+    live = Endpoint(made.root / "endpoints", "parts", "production").live()
+    assert live and live.digest == digest_of(model_dir)
+    champion = registry.champion("parts", "production", str(made.root / "registry"))
+    assert champion and champion.version == 1
+    [entry] = record.load(run)["releases"]
+    assert (entry["environment"], entry["status"], entry["by"]) == ("production", "succeeded", "eve")
+    released = json.loads((run / entry["folder"] / "release.json").read_bytes())
+    assert released["approvals"] == signed(run)
+    assert release_digest(released) == entry["release_sha256"] == signed(run)[0]["release_sha256"]
+    page = "releases/production-1/_phase/notebook.html"
+    assert f'<a href="{page}">production</a>' in (run / "report.html").read_text(encoding="utf-8")
+    assert (run / page).is_file()
+    assert "release to production by eve" in trey("show", "one").stdout
+
+    trey("release", "one", "--to", "production")
+    assert [entry["folder"] for entry in record.load(run)["releases"]] == [
+        "releases/production-1", "releases/production-2"
+    ]  # fmt: skip
+
+
+def test_a_rejection_stands_until_somebody_else_approves(trey: Trey, run: Path, model_dir: Path) -> None:
+    trey(*APPROVE)
+    said = trey("reject", "one", "--env", "production", "--comment", "misses 1996", "--as", "eve").stdout
+    assert re.fullmatch(
+        rf"rejected for production: digest {digest_of(model_dir)[:12]}…\nby eve \({TIME}\): misses 1996\n"
+        rf"the name eve {re.escape(TRUST)}\nnext: trey report one\n",
+        said,
+    )
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert "<strong>Rejected for production by eve:</strong> misses 1996" in html.split("</header>")[0]
+    refused = trey("release", "one", "--to", "production", exit_code=2).stderr
+    assert re.fullmatch(
+        rf"trey: production refuses one\neve \({TIME}\) rejected it: misses 1996\n"
+        r"next: trey approve one --env production --comment WHY\n",
+        refused,
+    )
+    trey("approve", "one", "--env", "production", "--comment", "I insist", "--as", "eve")
+    trey("release", "one", "--to", "production", exit_code=2)
+    trey(*APPROVE)
+    trey("release", "one", "--to", "production")
+
+
+def test_one_changed_byte_makes_an_approval_void(trey: Trey, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trey(*APPROVE)
+    with monkeypatch.context() as patch:
+        patch.setattr("delivery.release.service_digest", lambda: "f" * 64)
+        refused = trey("release", "one", "--to", "production", exit_code=2).stderr
+    assert re.search(r"the approval by bob .* is void: it was given for release \w{12}…, and this is \w{12}…", refused)
+    onnx = run / "evaluate" / "model" / "model.onnx"
+    before = onnx.read_bytes()
+    onnx.write_bytes(before + b" ")
+    try:
+        assert trey("release", "one", "--to", "production", exit_code=2).stderr.startswith("trey: one: fail: ")
+    finally:
+        onnx.write_bytes(before)
+    trey("release", "one", "--to", "production")
+
+
+def test_a_release_that_took_itself_back_is_a_planned_end(trey: Trey, run: Path, made: Project) -> None:
+    asked_to(run, gives_up="errors rose to 4 %")
+    done = trey("release", "one", "--to", "staging")
+    assert done.stdout.startswith("staging: rolled back by itself: parts version 1, digest ")
+    assert done.stdout.endswith(
+        ": errors rose to 4 %\nrelease: runs/one/releases/staging-1\nreport: runs/one/report.html\n"
+        "next: trey show one\n"
+    )
+    trey("release", "one", "--to", "staging", "--fail-on-stop", exit_code=3)
+    assert [entry["status"] for entry in record.load(run)["releases"]] == ["rolled-back", "rolled-back"]
+
+
+def test_a_release_that_fails_ends_with_1_and_keeps_what_it_did(trey: Trey, run: Path) -> None:
+    asked_to(run, fails=True)
+    done = trey("release", "one", "--to", "staging", exit_code=1)
+    assert "staging: failed: parts version 1" in done.stdout
+    assert "it was asked to fail" in done.stdout
+    [entry] = record.load(run)["releases"]
+    assert entry["status"] == "failed"
+    assert (run / entry["folder"] / "_phase" / "notebook.html").is_file()
+
+
+def test_a_release_whose_runner_was_killed_is_told_as_interrupted(trey: Trey, run: Path) -> None:
+    trey("release", "one", "--to", "staging")
+    found = record.load(run)
+    found["releases"][0]["status"] = "running"
+    record.save(run, found)
+    assert "release to staging by ada" in trey("show", "one").stdout
+    assert record.load(run)["releases"][0]["status"] == "interrupted"
+    with record.hold(run):
+        assert record.load(run)["releases"][0]["status"] == "running"
+        trey("release", "one", "--to", "staging", exit_code=2)
+
+
+def asked_to(run: Path, **values: Any) -> None:
+    """Let the run's deploy phase have had other parameters."""
+    found = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    found["phases"]["deploy"]["params"] |= values
+    (run / "run.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def test_a_run_that_was_told_to_go_to_production_does_not(trey: Trey, made: Project) -> None:
+    """The only door is `trey release`: sign-offs cannot be handed in by a parameter."""
+    done = trey("run", "--set", "deploy.environment=production", "--run-id", "two", exit_code=1)
+    assert "nobody approved this release" in done.output
+    assert "deploy.sign_offs_path is filled by the runner" in (
+        trey("run", "--set", "deploy.sign_offs_path=x", exit_code=2).stderr
+    )
+    shutil.rmtree(made.root / "runs" / "two")
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "next_step"),
+    [
+        (("approve", "one", "--env", "../x", "--comment", "w"), "the environment is '../x'", "trey approve --help"),
+        (("approve", "one", "--env", "scratch", "--comment", "w"), "scratch takes anything", "trey approve RUN --env"),
+        (("approve", "one", "--env", "production", "--comment", " "), "a decision needs a reason", "say why"),
+        (("approve", "none", "--env", "production", "--comment", "w"), "there is no run 'none'", "trey runs"),
+        (("reject", "one", "--env", "", "--comment", "w"), "the environment is ''", "trey reject --help"),
+        (
+            ("waive", "one", "--gate", "evaluate.recall", "--reason", "w"),
+            "did you mean evaluate.recall_low?",
+            "trey show",
+        ),
+        (("waive", "one", "--gate", "evaluate.recall_low", "--reason", "w"), "never a failure or missing", "trey show"),
+        (("release", "one", "--to", "../x"), "the environment is '../x'", "trey release --help"),
+        (("release", "one", "--to", "scratch"), "scratch is for notebooks by hand", "trey release one --to staging"),
+        (("rollback", "--env", "other"), "no model is live in other", "trey run"),
+        (("rollback", "--env", "staging"), "has nothing to go back to", "trey models"),
+    ],
+)
+def test_a_wrong_request_ends_with_2(trey: Trey, words: tuple[str, ...], says: str, next_step: str) -> None:
+    lines = trey(*words, exit_code=2).stderr.splitlines()
+    assert says in "\n".join(lines[:-1])
+    assert lines[-1].startswith(f"next: {next_step}")
+
+
+def test_a_run_that_registered_nothing_has_nothing_to_release(trey: Trey, made: Project) -> None:
+    trey("run", "--to", "evaluate", "--run-id", "early")
+    for words in (
+        ("approve", "early", "--env", "production", "--comment", "w"),
+        ("release", "early", "--to", "staging"),
+    ):
+        lines = trey(*words, exit_code=2).stderr.splitlines()
+        assert lines[0].startswith("trey: early: fail: register.model_digest: ")
+    trey("reject", "early", "--env", "production", "--comment", "w")
+    shutil.rmtree(made.root / "runs" / "early")
+
+
+def test_a_waived_rule_lets_a_stopped_run_go_on(trey: Trey, made: Project, model_dir: Path) -> None:
+    words = ("run", "--set", "evaluate.recall_low=0.85", "--run-id", "little")
+    assert trey(*words).stdout.startswith(
+        "stopped: the gates of register stopped the run: evaluate.recall_low: too little"
+    )
+    folder = made.root / "runs" / "little"
+    said = trey("waive", "little", "--gate", "evaluate.recall_low", "--reason", "checked by hand", "--as", "bob").stdout
+    assert re.fullmatch(
+        r"waived: evaluate.recall_low: too little data to tell: 0.85 < 0.9, but the estimate 0.97 ≥ 0.9 \(n 40\)\n"
+        rf"by bob \({TIME}\), for digest {digest_of(model_dir)[:12]}…: checked by hand\n"
+        rf"the name bob {re.escape(TRUST)}\nnext: trey resume little\n",
+        said,
+    )
+    done = trey("resume", "little", "--as", "x", exit_code=2)
+    assert "No such option" in done.stderr
+    done = trey("resume", "little")
+    assert "gate of register: waived: evaluate.recall_low: waived by bob: checked by hand; too little" in done.stderr
+    assert done.stdout.startswith("release: 1 of 2 gates passed; 1 waived: evaluate.recall_low\n")
+    found: Record = record.load(folder)
+    assert [gate["verdict"] for gate in found["gates"]] == ["waived", "pass"]
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert "<strong>Waived by bob:</strong> evaluate.recall_low: checked by hand" in html.split("</header>")[0]
+    assert '<span class="pill warn">! waived</span>' in html
+    assert "gate of register: waived: evaluate.recall_low" in trey("show", "little").stdout
+    assert "waived" in trey("waive", "little", "--gate", "evaluate.recall_low", "--reason", "w", exit_code=2).stderr
+
+    trey("approve", "little", "--env", "production", "--comment", "read it", "--as", "bob")
+    trey("release", "little", "--to", "production")
+    released = json.loads((folder / "releases" / "production-1" / "release.json").read_bytes())
+    assert [entry["subject"] for entry in released["waivers"]] == ["evaluate.recall_low"]
+    assert trey(*words[:-1], "again").stdout.startswith("stopped: ")
+    for name in ("little", "again"):
+        shutil.rmtree(made.root / "runs" / name)
+
+
+def test_a_rollback_is_one_step_back_with_the_champion(
+    tmp_path: Path, model_dir: Path, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, endpoints = str(tmp_path / "registry"), tmp_path / "endpoints"
+    endpoint = Endpoint(endpoints, "parts", "production")
+    for folder in (model_dir, make_model(bias=1.0)):
+        new = registry.register(folder, name="parts", store=store, tags={}, metrics={})
+        endpoint.switch(endpoint.place(folder, new.version, new.digest).name)
+        registry.set_champion("parts", new.version, "production", store)
+    endpoint.release()
+    trey = typed(Project(tmp_path), monkeypatch)
+    words = ("rollback", "--env", "production", "--endpoint-store", str(endpoints), "--registry-store", store)
+    assert re.fullmatch(
+        rf"production answers with parts version 1, digest {digest_of(model_dir)[:12]}…, from slot blue; "
+        r"switched in \d+\.\d\d s\nchampion of production: version 1\n"
+        r"next: trey serve --env production, where none follows by itself\n",
+        trey(*words).stdout,
+    )
+    live = endpoint.live()
+    assert live and live.version == 1
+    champion = registry.champion("parts", "production", store)
+    assert champion and champion.version == 1
+    assert json.loads(trey(*words, "--json").stdout)["version"] == 2
+
+    broken = tmp_path / "broken"
+    broken.write_text("", encoding="utf-8")
+    done = trey(*words[:-1], str(broken), exit_code=1)
+    assert "production answers with parts version 1 again, but the registry does not say so" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f"next: trey rollback --env production --model parts --champion-only --registry-store {broken}"
+    )
+    assert "nothing was switched" in trey(*words, "--champion-only").stdout
+    champion = registry.champion("parts", "production", store)
+    assert champion and champion.version == 1
+
+
+def test_the_manifest_has_one_form(trey: Trey, run: Path) -> None:
+    trey(*APPROVE)
+    content = (run / "releases" / "candidate.json").read_bytes()
+    assert canonical(json.loads(content)) == content
