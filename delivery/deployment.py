@@ -1,13 +1,97 @@
-"""A deployment's rehearsal: the candidate in its slot answers real requests before anything depends on it."""
+"""A deployment, from the candidate's rehearsal in its slot to all of the traffic, or back.
 
-from collections.abc import Sequence
+The rehearsal asks the candidate alone, before anything depends on it. The canary then compares it with what is live on
+the same traffic: on copies first, then on growing shares, until it has all of it or is taken back.
+"""
 
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from delivery import canary
+from delivery.canary import Judgement, Plan, Stage, Tally
 from delivery.endpoint import Endpoint, Slot
 from delivery.errors import DeploymentFailed, ScoringProcessFailed
+from delivery.observations import Observation, Reader
 from delivery.process import scoring_process
 from delivery.smoke import Example, SmokeReport, smoke_test
 
 SHOWN = 10  # failures that a message lists
+PAUSE = 2.0  # seconds between two looks at real traffic
+PRODUCTION = "production"
+KINDS = ("auto", "replay", "wait")
+
+
+class Traffic(Protocol):
+    """Where the observations of a canary come from."""
+
+    def more(self) -> Sequence[Observation]:
+        """Give what was observed since the last call; waits a little, or sends requests, but never for long."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the tests of a stage said at one moment."""
+
+    stage: Stage
+    seconds: float
+    requests: int  # to the candidate, in this stage
+    judgement: Judgement
+
+
+@dataclass(frozen=True)
+class CanaryReport:
+    """How a canary went.
+
+    Attributes:
+        looks: Every look at the tests, the last one of each stage its end.
+        rolled_back: Stage and reason, where the candidate was taken back; empty where it may have all traffic.
+    """
+
+    looks: tuple[Look, ...]
+    rolled_back: str
+
+    @property
+    def ends(self) -> list[Look]:
+        """The last look of each stage."""
+        return list({look.stage: look for look in self.looks}.values())
+
+
+class Collected:
+    """Real traffic: what a running service collects of the requests that people send.
+
+    Args:
+        reader: Reads it.
+        pause: Seconds between two looks.
+    """
+
+    def __init__(self, reader: Reader, pause: float = PAUSE):
+        self.reader = reader
+        self.pause = pause
+
+    def more(self) -> Sequence[Observation]:
+        """Wait, then give what was collected meanwhile."""
+        time.sleep(self.pause)
+        return self.reader.read()
+
+
+def traffic_kind(asked: str, environment: str) -> str:
+    """Decide what a canary is judged on: `replay` of the evaluation texts, or `wait` for real requests.
+
+    Args:
+        asked: One of the two, or `auto`: production waits, any other environment replays.
+        environment: Where the model goes.
+
+    Raises:
+        ValueError: It is none of them, or production shall be judged on a replay.
+    """
+    if asked not in KINDS:
+        raise ValueError(f"traffic is {asked!r}; give one of {', '.join(KINDS)}")
+    if environment == PRODUCTION and asked == "replay":
+        raise ValueError("production is judged on what people send there; give traffic: wait")
+    return asked if asked != "auto" else "wait" if environment == PRODUCTION else "replay"
 
 
 def rehearse(endpoint: Endpoint, candidate: Slot, examples: Sequence[Example]) -> SmokeReport:
@@ -37,6 +121,65 @@ def confirm(endpoint: Endpoint, candidate: Slot, report: SmokeReport) -> None:
     raise _failed(
         candidate, f"{len(report.failures)} of {len(report.checks)} checks failed, the first of them:\n{shown}"
     )
+
+
+def try_out(
+    endpoint: Endpoint, candidate: Slot, plan: Plan, traffic: Traffic, *, clock: Callable[[], float] = time.monotonic
+) -> CanaryReport:
+    """Give a candidate copies of the requests, then growing shares of them, as long as its tests let it go on.
+
+    Whatever ends this early, the live slot has all traffic again and the candidate's slot is empty.
+
+    Args:
+        endpoint: The endpoint, claimed by this process.
+        candidate: The slot beside the live one.
+        plan: What it must show, and within what.
+        traffic: Where observations come from.
+        clock: Gives seconds.
+
+    Raises:
+        DeploymentFailed: Nothing is live that it could be compared with.
+    """
+    live = endpoint.live()
+    if live is None or live.name == candidate.name:
+        raise _failed(candidate, "there is nothing else live that it could be compared with")
+    looks: list[Look] = []
+    with _taken_back_unless_done(endpoint, candidate) as done:
+        for stage in plan.stages:
+            (endpoint.mirror if stage.mirrored else endpoint.shift)(candidate.name, stage.percent)
+            looks += _watched(stage, plan, traffic, (candidate, live), clock)
+            end = looks[-1].judgement
+            if end.verdict == canary.ROLL_BACK:
+                return CanaryReport(tuple(looks), f"{stage.name}: {end.reason}")
+        done()
+    return CanaryReport(tuple(looks), "")
+
+
+@contextmanager
+def _taken_back_unless_done(endpoint: Endpoint, candidate: Slot) -> Iterator[Callable[[], None]]:
+    """Discard the candidate at the end of the block, whatever ends it, unless it says that it is done."""
+    ends: list[bool] = []
+    try:
+        yield lambda: ends.append(True)
+    finally:
+        if not ends:
+            endpoint.discard(candidate.name)
+
+
+def _watched(
+    stage: Stage, plan: Plan, traffic: Traffic, slots: tuple[Slot, Slot], clock: Callable[[], float]
+) -> list[Look]:
+    """Look at a stage's tests after each bit of traffic until they have a verdict."""
+    tally, started, looks = Tally(), clock(), list[Look]()
+    names, digests = (slots[0].name, slots[1].name), {slot.name: slot.digest for slot in slots}
+    while True:
+        seen = [one for one in traffic.more() if one.digest in ("", digests.get(one.slot))]
+        tally = canary.add(tally, seen, stage, names, plan.latency_limit)
+        seconds = clock() - started
+        judgement = canary.judge(tally, stage, plan, seconds=seconds)
+        looks.append(Look(stage, seconds, tally.candidate.requests, judgement))
+        if judgement.verdict != canary.WAIT:
+            return looks
 
 
 def _failed(candidate: Slot, why: str) -> DeploymentFailed:

@@ -81,6 +81,7 @@ class Endpoint:
     def __init__(self, store: str | Path, model_name: str, environment: str, *, wait: float = 60.0):
         self.folder = Path(store).resolve() / checked("model", model_name) / checked("environment", environment)
         self.wait = wait
+        self._undone = ""  # what `claim` undid and no `roll_back` has counted as its step yet
 
     def state(self) -> State:
         """Give what state.json says; an endpoint that nobody deployed to is empty.
@@ -132,7 +133,8 @@ class Endpoint:
         try:
             for leftover in self.folder.glob(f"{PLACING}*"):  # of a process that was killed
                 shutil.rmtree(leftover)
-            return self._settle()
+            self._undone = self._settle()
+            return self._undone
         except BaseException:
             self.release()
             raise
@@ -213,45 +215,29 @@ class Endpoint:
         self._write(_settled(name, former, state["slots"]))
         return slot
 
-    switch = finish  # its first name
+    switch = finish
 
     def roll_back(self) -> Slot:
         """Go one step back, and give the slot that has all traffic now. The claim stays.
 
         While a deployment is under way, or where one was killed, the step leads to the live slot; after one, to the
-        slot that was live before. There is no second step.
+        slot that was live before. Both were confirmed, so a second step leads forth again.
 
         Raises:
             EndpointError: There is nothing to go back to.
             EndpointBusy: Another deployment claims the endpoint.
             ModelChanged: The slot does not hold what the state says; all stays as it is.
         """
-        undone = self.claim() or self._settle()
+        undone = self.claim() or self._settle() or self._undone
+        self._undone = ""
         state = self.state()
         if undone and state["live"]:
             return self._intact(state, state["live"])
         if state["previous"] is None:
-            raise EndpointError(f"{self.folder} has no version to go back to; release another: trey run --from deploy")
+            raise EndpointError(f"{self.folder} has nothing to go back to; release a model first: trey release")
         slot = self._intact(state, state["previous"])
-        self._write(_settled(slot.name, None, state["slots"]))
+        self._write(_settled(slot.name, state["live"], state["slots"]))
         return slot
-
-    def roll_back(self) -> Slot:
-        """Give all traffic back to the slot that was live before, in one step, and give it; the claim ends.
-
-        Raises:
-            EndpointError: There is nothing to go back to.
-            EndpointBusy: Another deployment claims the endpoint.
-            ModelChanged: The slot does not hold what the state says.
-        """
-        self.claim()
-        try:
-            before = self.standby()
-            if before is None or self.live() is None:
-                raise EndpointError(f"{self.folder} has nothing to go back to; release a model first: trey release")
-            return self.switch(before.name)
-        finally:
-            self.release()
 
     def discard(self, name: str) -> None:
         """Take all requests from a slot that is not live, empty it, and end the claim; the live one is left alone.

