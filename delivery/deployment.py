@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
 
 from delivery import canary
 from delivery.canary import Judgement, Plan, Stage, Tally
@@ -16,6 +18,7 @@ from delivery.endpoint import Endpoint, Slot
 from delivery.errors import DeploymentFailed, ScoringProcessFailed
 from delivery.observations import Observation, Reader
 from delivery.process import scoring_process
+from delivery.replay import replayed
 from delivery.smoke import Example, SmokeReport, smoke_test
 
 SHOWN = 10  # failures that a message lists
@@ -54,9 +57,37 @@ class CanaryReport:
     rolled_back: str
 
     @property
+    def outcome(self) -> str:
+        """Say what the deployment comes to: live, or rolled back."""
+        return "rolled back" if self.rolled_back else "live"
+
+    @property
     def ends(self) -> list[Look]:
         """The last look of each stage."""
         return list({look.stage: look for look in self.looks}.values())
+
+    @property
+    def requests(self) -> int:
+        """Count the requests to the candidate."""
+        return sum(look.requests for look in self.ends)
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """Give what each test of each stage said in the end, as rows."""
+        return [
+            {
+                "stage": look.stage.name,
+                "test": finding.test,
+                "candidate": f"{finding.count:,} of {finding.total:,}",
+                "live": "{:,} of {:,}".format(*finding.against) if finding.against else "",
+                "low": round(finding.low, 6),
+                "high": round(finding.high, 6),
+                "limit": finding.limit,
+                "verdict": finding.verdict,
+            }
+            for look in self.ends
+            for finding in look.judgement.findings
+        ]
 
 
 class Collected:
@@ -123,8 +154,64 @@ def confirm(endpoint: Endpoint, candidate: Slot, report: SmokeReport) -> None:
     )
 
 
-def try_out(
-    endpoint: Endpoint, candidate: Slot, plan: Plan, traffic: Traffic, *, clock: Callable[[], float] = time.monotonic
+def compare(  # noqa: PLR0913 - all by name
+    endpoint: Endpoint,
+    candidate: Slot,
+    plan: Plan,
+    *,
+    kind: str,
+    texts: Sequence[str],
+    collected: Path,
+    tell: Callable[[str], None] = print,
+) -> CanaryReport:
+    """Try a candidate out beside what is live; where nothing else is live, there is nothing to do.
+
+    Args:
+        endpoint: The endpoint, claimed by this process.
+        candidate: What `Endpoint.place` gave.
+        plan: What it must show, and within what.
+        kind: What `traffic_kind` gave.
+        texts: What a replay sends.
+        collected: Where a running service collects what people send.
+        tell: Is told how it goes on, a line at a time.
+
+    Raises:
+        DeploymentFailed: A replay cannot be started; the candidate's slot is emptied, the live one stays.
+    """
+    live = endpoint.live()
+    if live is None or live.name == candidate.name:
+        tell("nothing else is live: there is nothing to compare with")
+        return CanaryReport((), "")
+    if kind == "wait":
+        return try_out(endpoint, candidate, plan, Collected(Reader(collected, datetime.now(UTC))), tell=tell)
+    try:
+        with replayed(endpoint, texts) as traffic:
+            return try_out(endpoint, candidate, plan, traffic, tell=tell)
+    except ScoringProcessFailed as error:
+        endpoint.discard(candidate.name)
+        raise _failed(candidate, str(error)) from error
+
+
+def conclude(endpoint: Endpoint, candidate: Slot, report: CanaryReport) -> Slot:
+    """Give a candidate all traffic, unless it was rolled back, and give what is live then.
+
+    Raises:
+        DeploymentFailed: Nothing is live.
+    """
+    live = endpoint.live() if report.rolled_back else endpoint.finish(candidate.name)
+    if live is None:
+        raise _failed(candidate, "nothing is live")
+    return live
+
+
+def try_out(  # noqa: PLR0913
+    endpoint: Endpoint,
+    candidate: Slot,
+    plan: Plan,
+    traffic: Traffic,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> CanaryReport:
     """Give a candidate copies of the requests, then growing shares of them, as long as its tests let it go on.
 
@@ -136,6 +223,7 @@ def try_out(
         plan: What it must show, and within what.
         traffic: Where observations come from.
         clock: Gives seconds.
+        tell: Is told how it goes on, a line at a time.
 
     Raises:
         DeploymentFailed: Nothing is live that it could be compared with.
@@ -147,10 +235,12 @@ def try_out(
     with _taken_back_unless_done(endpoint, candidate) as done:
         for stage in plan.stages:
             (endpoint.mirror if stage.mirrored else endpoint.shift)(candidate.name, stage.percent)
+            tell(f"{stage.name}: begins")
             looks += _watched(stage, plan, traffic, (candidate, live), clock)
-            end = looks[-1].judgement
-            if end.verdict == canary.ROLL_BACK:
-                return CanaryReport(tuple(looks), f"{stage.name}: {end.reason}")
+            end = looks[-1]
+            tell(f"{stage.name}: {end.judgement.verdict} after {end.requests:,} requests, {end.seconds:.1f} s")
+            if end.judgement.verdict == canary.ROLL_BACK:
+                return CanaryReport(tuple(looks), f"{stage.name}: {end.judgement.reason}")
         done()
     return CanaryReport(tuple(looks), "")
 

@@ -5,18 +5,18 @@ those texts. Where the traffic is shared, a request goes to a slot by the endpoi
 goes to both. What came of it is written as the lines that a service collects.
 """
 
+import http.client
 import json
 import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-import httpx
+from urllib.parse import urlsplit
 
 from delivery.endpoint import Endpoint, Slot
 from delivery.observations import Observation, Reader
@@ -52,7 +52,6 @@ class Replay:
         batch: int = BATCH,
     ):
         self.endpoint = endpoint
-        self.urls = urls
         self.texts = texts
         self.random = random.Random(seed)  # noqa: S311 - a draw of texts, no secret
         self.batch = batch
@@ -61,7 +60,9 @@ class Replay:
         self.path = folder / f"{now:%Y/%m/%d}" / "replay.jsonl"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.reader = Reader(folder, now)
-        self.client = httpx.Client(timeout=TIMEOUT, trust_env=False)
+        self.connections = {
+            name: http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT) for name, url in urls.items()
+        }
 
     def more(self) -> Sequence[Observation]:
         """Send a batch, and give what was observed."""
@@ -75,6 +76,11 @@ class Replay:
                     if self.random.random() * 100 < percent:
                         file.write(self._sent(text, identity, name, mirrored=True))
         return self.reader.read()
+
+    def close(self) -> None:
+        """Close the connections."""
+        for connection in self.connections.values():
+            connection.close()
 
     def _sent(self, text: str, identity: str, name: str, *, mirrored: bool) -> str:
         """Send one text to a slot, and give the line that says what came of it."""
@@ -94,16 +100,20 @@ class Replay:
         return json.dumps(line | answer) + "\n"
 
     def _answer(self, text: str, identity: str, name: str) -> tuple[int, dict[str, Any]]:
-        headers = {SLOT_HEADER: name, IDENTITY_HEADER: identity}
+        headers = {"content-type": "application/json", SLOT_HEADER: name, IDENTITY_HEADER: identity}
+        connection = self.connections[name]
         try:
-            answer = self.client.post(f"{self.urls[name]}/score", json=[text], headers=headers)
-        except httpx.TransportError:
+            connection.request("POST", "/score", json.dumps([text]), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()  # the next request opens it again
             return UNANSWERED, {}
-        if not answer.is_success:
-            return answer.status_code, {}
+        if answer.status != http.client.OK:
+            return answer.status, {}
         try:
-            result = answer.json()["results"][0]
-            return answer.status_code, {"text": text, "label": result["label"], "probability": result["probability"]}
+            result = json.loads(content)["results"][0]
+            return answer.status, {"text": text, "label": result["label"], "probability": result["probability"]}
         except (ValueError, LookupError, TypeError):
             return UNSOUND, {}
 
@@ -123,7 +133,7 @@ def replayed(endpoint: Endpoint, texts: Sequence[str], *, seed: int = 7, batch: 
     """
     with TemporaryDirectory(prefix="trey-replay-") as folder, _answering(endpoint) as urls:
         traffic = Replay(endpoint, urls, texts, Path(folder), seed, batch)
-        with traffic.client:
+        with closing(traffic):
             yield traffic
 
 
