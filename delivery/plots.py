@@ -91,14 +91,16 @@ def _sequences(axes: "Axes", report: CanaryReport, test: str) -> None:
         points = [(before + look.requests, finding) for look in looks if (finding := _of(look, test))]
         at, findings = [place for place, _ in points], [finding for _, finding in points]
         low, high = [100 * finding.low for finding in findings], [100 * finding.high for finding in findings]
-        axes.fill_between(at, low, high, color=BLUE, alpha=0.3, linewidth=0)
+        if findings:
+            axes.fill_between(at, low, high, color=BLUE, alpha=0.3, linewidth=0)
         axes.plot(at, [100 * finding.estimate for finding in findings], color=BLUE)
         limits += [100 * finding.limit for finding in findings]
         before += end.requests
         axes.axvline(before, color=GREY, linewidth=0.8)
         axes.annotate(end.stage.name, (before, 1), xycoords=("data", "axes fraction"), ha="right", va="top", fontsize=8)
     axes.axhline(limits[0], color=RED, linestyle="--")
-    axes.set_ylim(-4 * limits[0], 4 * limits[0])
+    axes.set_ylim(0 if test == "disagreement" else -4 * limits[0], 4 * limits[0])
+    axes.set_xlim(0, max(before, 1))
     what = "labels that differ" if test == "disagreement" else f"{test}, candidate minus live"
     axes.set_ylabel(f"{what}\nper cent")
 
