@@ -13,25 +13,26 @@ from urllib.parse import quote
 from delivery.endpoint import Endpoint
 from delivery.files import canonical, sha256, write_atomic
 from delivery.names import checked
-from delivery.stores import DIGEST, SQLITE, champion_tag, tracking_uri
+from delivery.stores import DIGEST, SQLITE, champion_tag, mark_rank, tracking_uri
 
 ABSENT = "absent"
 FILE = "external.json"
 _DELETED = "Deleted_Internal"  # the stage in which MLflow keeps the row of a version that was deleted
 _QUERY = """
-    SELECT version.version, digest.value
+    SELECT version.version, digest.value{columns}
     FROM model_versions AS version
     JOIN model_version_tags AS digest
         ON digest.name = version.name AND digest.version = version.version AND digest.key = ?
     {join}
     WHERE version.name = ? AND version.current_stage <> ? {where}
-    ORDER BY version.version DESC LIMIT 1
+    ORDER BY version.version
 """
 _CHAMPION = _QUERY.format(
     join="JOIN model_version_tags AS mark ON mark.name = version.name AND mark.version = version.version",
-    where="AND mark.key = ? AND mark.value = 'true'",
+    where="AND mark.key = ?",
+    columns=", mark.value",
 )
-_VERSION = _QUERY.format(join="", where="AND version.version = ?")
+_VERSION = _QUERY.format(join="", where="AND version.version = ?", columns="")
 
 
 def champion_uri(registry_store: str, model_name: str, environment: str) -> str:
@@ -105,8 +106,11 @@ def _row(store: str, name: str, kind: str, which: str) -> tuple[int, str] | None
         database.execute("PRAGMA query_only = ON")
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_version_tags'").fetchone():
             return None  # a registry whose first use was cut short
-        row: tuple[int, str] | None = database.execute(query, (DIGEST, name, _DELETED, value)).fetchone()
-    return row
+        rows = database.execute(query, (DIGEST, name, _DELETED, value)).fetchall()
+    if kind == "champion":
+        ranked = [(rank, number, digest) for number, digest, mark in rows if (rank := mark_rank(mark)) is not None]
+        rows = [max(ranked)[1:]] if ranked else []
+    return (rows[0][0], rows[0][1]) if rows else None
 
 
 def _asked(store: str, name: str, kind: str, which: str) -> tuple[int, str] | None:

@@ -2,16 +2,22 @@
 
 Only what Azure ML's MLflow endpoint answers too is called: runs, their artifacts, model versions made from a run's
 artifacts, and version tags. No logged models, no aliases. The champion of an environment is a version tag.
+
+In a folder, one process at a time changes it. Behind an address there is no lock, and a call may be repeated because
+its answer was lost, so what counts is defined such that nobody needs one:
+- Of versions with one digest, the lowest counts. Whoever made another in the same call deletes it again.
+- The champion tag holds the time at which it was set, later than any it meets; the latest mark counts. Older ones are
+  taken away by whoever sets the next: a change that was killed half-way is complete for every reader, and healed then.
 """
 
 import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +25,7 @@ from delivery import locks
 from delivery.errors import ModelChanged, RegistryError
 from delivery.files import model_manifest
 from delivery.names import checked
-from delivery.stores import DIGEST, champion_tag, folder_of, tracking_uri
+from delivery.stores import CHAMPION, DIGEST, champion_tag, folder_of, mark_rank, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -42,7 +48,11 @@ ARTIFACT = "model"  # folder of the model among an MLflow run's artifacts
 EVIDENCE = "evidence"  # folder of other files there
 LOCK_WAIT = 300.0  # seconds to wait for another registration in the same folder
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
-_MARK = "true"
+_HTTP = {  # half a minute of repeated calls instead of MLflow's five, where nobody said otherwise
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+}
 
 
 @dataclass(frozen=True)
@@ -59,9 +69,9 @@ class ModelVersion:
 
     @property
     def champion_of(self) -> tuple[str, ...]:
-        """The environments whose champion tag it bears."""
-        prefix = champion_tag("x").removesuffix("x")
-        return tuple(sorted(tag.removeprefix(prefix) for tag, value in self.tags.items() if _marks(tag, value, prefix)))
+        """The environments whose champion it is."""
+        marks = (tag for tag, value in self.tags.items() if tag.startswith(CHAMPION) and mark_rank(value) is not None)
+        return tuple(sorted(tag.removeprefix(CHAMPION) for tag in marks))
 
 
 def register(  # noqa: PLR0913 - all by name
@@ -90,11 +100,11 @@ def register(  # noqa: PLR0913 - all by name
 
     Raises:
         ModelChanged: The folder is not intact, or the registry gives other bytes back.
-        RegistryError: The registry's path cannot be used.
+        RegistryError: The registry's path cannot be used, or it does not answer; the same call may be repeated.
     """
     _, digest = model_manifest(model_dir)
     checked("model", name)
-    with _exclusive(store) as client:
+    with _answering(store), _exclusive(store) as client:
         known = next((entry for entry in _versions(client, name) if entry.digest == digest), None)
         if known is None:
             said = {key: value for key, value in tags.items() if value} | {DIGEST: digest}
@@ -102,8 +112,8 @@ def register(  # noqa: PLR0913 - all by name
                 _log(client, run_id, {ARTIFACT: sorted(model_dir.iterdir()), EVIDENCE: evidence}, metrics)
                 _read_back(client, run_id, digest)
             _create(client.create_registered_model, name)
-            created = client.create_model_version(name, f"runs:/{run_id}/{ARTIFACT}", run_id, tags=said)
-            return _model_version(client, client.get_model_version(name, created.version))
+            client.create_model_version(name, f"runs:/{run_id}/{ARTIFACT}", run_id, tags=said)
+            return _first_of(client, name, digest, run_id)
         _read_back(client, known.mlflow_run, digest)
         return known
 
@@ -121,7 +131,11 @@ def fetch(name: str, version: int, store: str, destination: Path) -> Path:
         RegistryError: There is no such version, or something else lies at `destination`.
         ModelChanged: The registry's files are not those that were registered.
     """
-    entry = _known(name, version, store)
+    with _answering(store):
+        return _fetch(_known(name, version, store), store, destination)
+
+
+def _fetch(entry: ModelVersion, store: str, destination: Path) -> Path:
     if destination.exists():
         try:
             model_manifest(destination, entry.digest)
@@ -131,7 +145,7 @@ def fetch(name: str, version: int, store: str, destination: Path) -> Path:
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".fetch-") as temporary:
         folder = _download(_client(tracking_uri(store)), entry.mlflow_run, Path(temporary))
-        _compare(folder, entry.digest, f"version {version} of {name}")
+        _compare(folder, entry.digest, f"version {entry.version} of {entry.name}")
         folder.rename(destination)
     return destination
 
@@ -140,14 +154,19 @@ def list_versions(store: str) -> list[ModelVersion]:
     """Give every version of every model: by name, the newest version first. An absent folder holds none."""
     if _is_absent(store):
         return []
-    client = _client(tracking_uri(store))
-    names = sorted(model.name for model in _all_pages(client.search_registered_models))
-    return [entry for name in names for entry in reversed(_versions(client, name))]
+    with _answering(store):
+        client = _client(tracking_uri(store))
+        names = sorted(model.name for model in _all_pages(client.search_registered_models))
+        return [entry for name in names for entry in reversed(_counting(_versions(client, name)))]
 
 
 def versions_of(name: str, store: str) -> list[ModelVersion]:
     """Give the versions of one model, the oldest first. An absent folder holds none."""
-    return [] if _is_absent(store) else _versions(_client(tracking_uri(store)), checked("model", name))
+    checked("model", name)
+    if _is_absent(store):
+        return []
+    with _answering(store):
+        return _counting(_versions(_client(tracking_uri(store)), name))
 
 
 def version(name: str, number: int, store: str) -> ModelVersion:
@@ -162,11 +181,9 @@ def version(name: str, number: int, store: str) -> ModelVersion:
 def champion(name: str, environment: str, store: str) -> ModelVersion | None:
     """Give the version that bears the champion tag of an environment, or None.
 
-    Where a change of champion was killed half-way two versions bear it, and the newer one counts.
+    Where a change of champion is under way or was killed half-way, two versions bear it: the mark set last counts.
     """
-    tag = champion_tag(environment)
-    marked = [entry for entry in versions_of(name, store) if entry.tags.get(tag) == _MARK]
-    return marked[-1] if marked else None
+    return _marked_last(versions_of(name, store), champion_tag(environment))
 
 
 def set_champion(name: str, version: int, environment: str, store: str) -> ModelVersion:
@@ -179,16 +196,67 @@ def set_champion(name: str, version: int, environment: str, store: str) -> Model
     """
     _known(name, version, store)
     tag = champion_tag(environment)
-    with _exclusive(store) as client:
-        client.set_model_version_tag(name, str(version), tag, _MARK)
-        for entry in _versions(client, name):
-            if entry.version != version and tag in entry.tags:
-                client.delete_model_version_tag(name, str(entry.version), tag)
+    with _answering(store), _exclusive(store) as client:
+        last = _marked_last(_versions(client, name), tag)
+        mark = _mark_after(last.tags[tag] if last else "")
+        client.set_model_version_tag(name, str(version), tag, mark)
+        for number in _outranked(_versions(client, name), tag):
+            _remove_tag(client, name, number, tag)
     return _known(name, version, store)
 
 
-def _marks(tag: str, value: str, prefix: str) -> bool:
-    return tag.startswith(prefix) and value == _MARK
+def _marked_last(versions: Sequence[ModelVersion], tag: str) -> ModelVersion | None:
+    ranked = [
+        (rank, entry.version, entry) for entry in versions if (rank := mark_rank(entry.tags.get(tag, ""))) is not None
+    ]
+    return max(ranked, key=lambda one: one[:2])[2] if ranked else None
+
+
+def _outranked(versions: Sequence[ModelVersion], tag: str) -> list[int]:
+    """Give the versions that bear a champion tag and are not champion."""
+    last = _marked_last(versions, tag)
+    return [entry.version for entry in versions if tag in entry.tags and last and entry.version != last.version]
+
+
+def _counting(versions: Sequence[ModelVersion]) -> list[ModelVersion]:
+    """Leave out the champion tags that do not count."""
+    tags = {tag for entry in versions for tag in entry.tags if tag.startswith(CHAMPION)}
+    stale = {(number, tag) for tag in tags for number in _outranked(versions, tag)}
+    return [
+        replace(entry, tags={tag: value for tag, value in entry.tags.items() if (entry.version, tag) not in stale})
+        for entry in versions
+    ]
+
+
+def _mark_after(last: str) -> str:
+    """Give the time as a mark: later than the last one, also where that was set by a clock ahead of this one."""
+    now = datetime.now(UTC)
+    with suppress(ValueError):  # it is the mark of an earlier release of this module
+        now = max(now, datetime.fromisoformat(last) + timedelta(microseconds=1))
+    return now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _remove_tag(client: "MlflowClient", name: str, number: int, tag: str) -> None:
+    """Take a tag away that somebody else may take away in the same moment."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.delete_model_version_tag(name, str(number), tag)
+    except MlflowException:
+        if tag in client.get_model_version(name, str(number)).tags:
+            raise
+
+
+def _first_of(client: "MlflowClient", name: str, digest: str, run_id: str) -> ModelVersion:
+    """Give the lowest version with this digest, and delete what else this very registration made.
+
+    Two at once, or a call repeated because its answer was lost, make two.
+    """
+    first, *others = [entry for entry in _versions(client, name) if entry.digest == digest]
+    for entry in others:
+        if entry.mlflow_run == run_id:
+            client.delete_model_version(name, str(entry.version))
+    return first
 
 
 def _known(name: str, number: int, store: str) -> ModelVersion:
@@ -208,10 +276,12 @@ def _is_absent(store: str) -> bool:
 def _client(uri: str) -> "MlflowClient":
     """Open the registry; the first use of a folder creates its tables, one process at a time."""
     folder = folder_of(uri)
+    for name, value in _HTTP.items():
+        os.environ.setdefault(name, value)
     with _quiet(), locks.held(folder / "tables.lock", LOCK_WAIT) if folder else nullcontext():
         from mlflow.tracking import MlflowClient
 
-        for chatter in ("mlflow.store.db.utils", "alembic"):
+        for chatter in ("mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store", "alembic"):
             logging.getLogger(chatter).setLevel(logging.WARNING)
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -221,10 +291,27 @@ def _quiet() -> Iterator[None]:
     """Let MLflow start without telemetry and chatter; what it has to say about errors is still heard."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="mlflow")
         yield
+
+
+@contextmanager
+def _answering(store: str) -> Iterator[None]:
+    """Turn what MLflow or the network has to complain of into this room's error."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except (MlflowException, RequestException) as error:
+        said = str(error).strip().partition("\n")[0][:500]
+        raise RegistryError(
+            f"the registry {tracking_uri(store)} does not answer as it should: {said}\n"
+            "Nothing is half registered; type the same again, or look: trey models --registry-store DIR|URI"
+        ) from error
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Where a registry is and what its tags are called: shared by what speaks to MLflow and what only looks."""
 
+import re
 from pathlib import Path
 
 from delivery.errors import RegistryError
@@ -8,6 +9,8 @@ from delivery.names import checked
 SQLITE = "sqlite:///"
 DATABASE = "mlflow.db"
 DIGEST = "digest"
+CHAMPION = "champion."  # begins the tag that marks an environment's champion
+_MARK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 def tracking_uri(registry_store: str) -> str:
@@ -29,6 +32,16 @@ def folder_of(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else None
 
 
+def mark_rank(value: str) -> str | None:
+    """Give what orders the values of a champion tag, or None for a value that marks nothing.
+
+    A mark is the time at which it was set; "true", which an earlier release wrote, is older than any.
+    """
+    if value == "true":
+        return ""
+    return value if _MARK.fullmatch(value) else None
+
+
 def champion_tag(environment: str) -> str:
     """Name the tag that marks an environment's champion."""
-    return f"champion.{checked('environment', environment)}"
+    return f"{CHAMPION}{checked('environment', environment)}"

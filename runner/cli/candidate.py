@@ -93,10 +93,12 @@ def pipeline_of(run_dir: Path, found: Record) -> Pipeline:
     return load_pipeline(locate(path, path.parent))
 
 
-def compose(run_dir: Path, found: Record) -> Candidate:
+def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     """Compose the release that a run would make, from what lies in its folder, and write it there.
 
     The gates are judged anew from the folders that the releasing phase reads: what was touched since is no evidence.
+    Whatever else stopped the run keeps it from every environment but the one that it went to itself, where it may try
+    again.
 
     Raises:
         BadRequest: The run has nothing to release, or a gate stops it.
@@ -112,12 +114,13 @@ def compose(run_dir: Path, found: Record) -> Candidate:
         raise BadRequest(fault, next_step=f"name it in {pipeline.path}: release: {{phase: NAME}}")
     folders = {edge: run_dir / edge for edge in pipeline.edges[phase]}
     judgement = single.judge(pipeline, phase, folders)
-    if gates.stops(judgement.gates):
-        stopping = [gate for gate in judgement.gates if gate["verdict"] in record.STOPPING]
-        raise BadRequest(
-            *(f"{name}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}" for gate in stopping),
-            next_step=f"trey resume {name}" if found["status"] != "succeeded" else f"trey show {name}",
-        )
+    own = found["phases"][phase]["params"].get("environment") if phase in found["phases"] else None
+    before = [] if environment == own else found["gates"]
+    stopping = [gate for gate in [*judgement.gates, *before] if gate["verdict"] in record.STOPPING]
+    if stopping:
+        said = (f"{name}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}" for gate in stopping)
+        step = f"trey resume {name}" if found["status"] != "succeeded" else f"trey show {name}"
+        raise BadRequest(*dict.fromkeys(said), next_step=step)
     model = _model(name, found, judgement, phase)
     manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])
     folder = run_dir / FOLDER

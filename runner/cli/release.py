@@ -92,7 +92,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     """Go back to what was live before, in one step.
 
     The endpoint is switched first, and then the registry is told which version is champion. A service that runs follows
-    by itself. Typed twice, it goes forth again.
+    by itself. One step is all there is: to go further back, release the version that is wanted.
 
     \b
     Examples:
@@ -110,7 +110,6 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     again = f"trey rollback --env {environment} --model {name}"
     started = time.monotonic()
     try:
-        endpoint.claim()
         slot = endpoint.live() if champion_only else endpoint.roll_back()
         seconds = time.monotonic() - started
     except DeliveryError as error:
@@ -153,7 +152,7 @@ def _checked(run_dir: Path, found: Record, environment: str) -> "Candidate":
     from delivery import release as door
     from delivery.errors import DeliveryError, ReleaseRefused
 
-    new = candidate.compose(run_dir, found)
+    new = candidate.compose(run_dir, found, environment)
     try:
         new.check(found, environment)
     except ReleaseRefused as error:

@@ -53,7 +53,7 @@ def approve(  # noqa: PLR0913, PLR0917 - one for each option
     if environment == release.SCRATCH:
         raise BadRequest(f"{environment} takes anything and asks nobody", next_step="trey approve RUN --env production")
     with record.amend(run_dir) as found:
-        new = candidate.compose(run_dir, found)
+        new = candidate.compose(run_dir, found, environment)
         policy = new.pipeline.release
         if who in found.get("authors", []) and not policy.allow_self_approval:
             raise BadRequest(

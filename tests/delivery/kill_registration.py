@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlflow.tracking import MlflowClient
@@ -53,16 +54,18 @@ def killed_after(calls: int, store: str, model: Path, name: str) -> bool:
 
 
 def main(store: str, model: Path) -> None:
-    registry.register(
-        model, name="parts", store=f"{store}-warm", tags={}, metrics={}
-    )  # what MLflow does once, not in each
+    behind_address = "://" in store
+    registry.register(  # what MLflow does once, not in each
+        model, name="warm", store=store if behind_address else f"{store}-warm", tags={}, metrics={}
+    )
     kills = versions = 0
     while killed_after(kills, store, model, f"m{kills}"):
         kills += 1
     for name in (f"m{kill}" for kill in range(kills)):
         left = registry.versions_of(name, store)
         for entry in left:
-            registry.fetch(name, entry.version, store, Path(store) / "fetched" / name)
+            with TemporaryDirectory() as folder:
+                registry.fetch(name, entry.version, store, Path(folder) / "model")
         again = registry.register(model, name=name, store=store, tags={}, metrics={"accuracy": 0.9})
         assert left in ([], [again]), name
         assert registry.versions_of(name, store) == [again], name

@@ -228,6 +228,20 @@ def asked_to(run: Path, **values: Any) -> None:
     (run / "run.json").write_text(json.dumps(found), encoding="utf-8")
 
 
+def test_what_stopped_a_run_after_its_release_keeps_it_from_other_environments(trey: Trey, run: Path) -> None:
+    """Such as a canary in staging that was taken back: staging may be tried again, production waits."""
+    found = record.load(run)
+    taken_back: Any = found["gates"][-1] | {"phase": "outcome", "verdict": "fail", "reason": "'rolled back' ≠ 'live'"}
+    found["gates"].append(taken_back)
+    found["status"] = "stopped"
+    record.save(run, found)
+    for words in (APPROVE, ("release", "one", "--to", "production")):
+        assert trey(*words, exit_code=2).stderr == (
+            "trey: one: fail: register.model_digest: 'rolled back' ≠ 'live'\nnext: trey resume one\n"
+        )
+    trey("release", "one", "--to", "staging")
+
+
 def test_a_run_that_was_told_to_go_to_production_does_not(trey: Trey, made: Project) -> None:
     """The only door is `trey release`: sign-offs cannot be handed in by a parameter."""
     done = trey("run", "--set", "deploy.environment=production", "--run-id", "two", exit_code=1)
@@ -333,8 +347,11 @@ def test_a_rollback_is_one_step_back_with_the_champion(
     assert live and live.version == 1
     champion = registry.champion("parts", "production", store)
     assert champion and champion.version == 1
-    assert json.loads(trey(*words, "--json").stdout)["version"] == 2
+    found = json.loads(trey(*words, "--champion-only", "--json").stdout)
+    assert (found["version"], found["slot"], found["digest"]) == (1, "blue", digest_of(model_dir))
 
+    endpoint.switch("green")
+    endpoint.release()
     broken = tmp_path / "broken"
     broken.write_text("", encoding="utf-8")
     done = trey(*words[:-1], str(broken), exit_code=1)

@@ -1,0 +1,31 @@
+"""Serves a registry by MLflow's own server until standard input ends, five minutes at most: FOLDER PORT."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+LIMIT = 300.0  # seconds
+
+
+def main(folder: Path, port: str) -> None:
+    words = [
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination",
+        str(folder / "files"),
+    ]
+    words += ["--host", "127.0.0.1", "--port", port, "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", *words]
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    server = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        select.select([sys.stdin], [], [], LIMIT)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+main(Path(sys.argv[1]), sys.argv[2])
