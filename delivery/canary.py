@@ -29,6 +29,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from delivery.errors import BadPlan
 from delivery.observations import Observation
 
 PROCEED: Final = "proceed"
@@ -38,10 +39,6 @@ Verdict = Literal["proceed", "roll back", "wait"]
 SERVER_ERROR = 500  # from this status on, a request has failed by the service's fault
 STEPS = 40  # halvings until an end of an interval is known to twelve digits
 ALL = 100  # per cent
-
-
-class BadPlan(ValueError):
-    """A canary cannot be run in this way; the message lists every fault."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from delivery import canary
 from delivery.canary import Judgement, Plan, Stage, Tally
 from delivery.endpoint import Endpoint, Slot
-from delivery.errors import DeploymentFailed, ScoringProcessFailed
+from delivery.errors import BadPlan, DeploymentFailed, ScoringProcessFailed
 from delivery.observations import Observation, Reader
 from delivery.process import scoring_process
 from delivery.replay import replayed
@@ -116,12 +116,12 @@ def traffic_kind(asked: str, environment: str) -> str:
         environment: Where the model goes.
 
     Raises:
-        ValueError: It is none of them, or production shall be judged on a replay.
+        BadPlan: It is none of them, or production shall be judged on a replay.
     """
     if asked not in KINDS:
-        raise ValueError(f"traffic is {asked!r}; give one of {', '.join(KINDS)}")
+        raise BadPlan(f"traffic is {asked!r}; give one of {', '.join(KINDS)}")
     if environment == PRODUCTION and asked == "replay":
-        raise ValueError("production is judged on what people send there; give traffic: wait")
+        raise BadPlan("production is judged on what people send there; give traffic: wait")
     return asked if asked != "auto" else "wait" if environment == PRODUCTION else "replay"
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from delivery.canary import BadPlan, Plan, Side, Stage, Tally, add, interval, judge
+from delivery.canary import Plan, Side, Stage, Tally, add, interval, judge
+from delivery.errors import BadPlan
 from delivery.observations import Observation
 
 RUNS = 200  # simulated canaries

@@ -12,7 +12,7 @@ import pytest
 from delivery.canary import Plan
 from delivery.deployment import Collected, traffic_kind, try_out
 from delivery.endpoint import Endpoint, Slot
-from delivery.errors import DeploymentFailed
+from delivery.errors import BadPlan, DeploymentFailed
 from delivery.observations import Observation, Reader
 from delivery.replay import Replay, replayed
 
@@ -205,7 +205,7 @@ def test_real_traffic_is_what_a_service_collects(tmp_path: Path) -> None:
 def test_production_waits_for_what_people_send() -> None:
     assert traffic_kind("auto", "production") == traffic_kind("wait", "production") == "wait"
     assert traffic_kind("auto", "staging") == traffic_kind("replay", "scratch") == "replay"
-    with pytest.raises(ValueError, match="production is judged on what people send"):
+    with pytest.raises(BadPlan, match="production is judged on what people send"):
         traffic_kind("replay", "production")
-    with pytest.raises(ValueError, match="give one of auto, replay, wait"):
+    with pytest.raises(BadPlan, match="give one of auto, replay, wait"):
         traffic_kind("mirror", "staging")
