@@ -39,3 +39,7 @@ class ScoringProcessFailed(DeliveryError):
 
 class DeploymentFailed(DeliveryError):
     """The candidate did not pass its tests, and the live slot stays as it was."""
+
+
+class BadPlan(DeliveryError, ValueError):
+    """A canary cannot be run in the way that was asked for; the message lists every fault."""

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from delivery.canary import Finding
+from delivery.deployment import CanaryReport, Look
 from delivery.registry import ModelVersion
 from delivery.smoke import Check
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, RED, GREY = "#4c78a8", "#e45756", "#7f7f7f"
@@ -59,3 +62,48 @@ def latencies(checks: Sequence[Check]) -> "Figure":
     axes.legend(framealpha=1, edgecolor="none")
     plt.close(figure)
     return figure
+
+
+def canary(report: CanaryReport) -> "Figure":
+    """Draw where each share of a canary lay, request by request, and what it may be.
+
+    Args:
+        report: How the canary went; one without looks gives an empty frame that says so.
+    """
+    from matplotlib import pyplot as plt
+
+    tests = list(dict.fromkeys(finding.test for look in report.looks for finding in look.judgement.findings))
+    height = SIZE[1] if len(tests) <= 1 else 2.2 * len(tests)
+    figure, grid = plt.subplots(max(len(tests), 1), figsize=(SIZE[0], height), layout="constrained", squeeze=False)
+    for axes, test in zip(grid[:, 0], tests, strict=False):
+        _sequences(axes, report, test)
+    grid[-1, 0].set_xlabel("requests to the candidate, stage after stage")
+    figure.suptitle("where each share lies, at all times together" if tests else "nothing else was live: no canary")
+    plt.close(figure)
+    return figure
+
+
+def _sequences(axes: "Axes", report: CanaryReport, test: str) -> None:
+    """Draw the confidence sequences of one test, stage beside stage."""
+    before, limits = 0, list[float]()
+    for end in report.ends:
+        looks = [look for look in report.looks if look.stage == end.stage]
+        points = [(before + look.requests, finding) for look in looks if (finding := _of(look, test))]
+        at, findings = [place for place, _ in points], [finding for _, finding in points]
+        low, high = [100 * finding.low for finding in findings], [100 * finding.high for finding in findings]
+        if findings:
+            axes.fill_between(at, low, high, color=BLUE, alpha=0.3, linewidth=0)
+        axes.plot(at, [100 * finding.estimate for finding in findings], color=BLUE)
+        limits += [100 * finding.limit for finding in findings]
+        before += end.requests
+        axes.axvline(before, color=GREY, linewidth=0.8)
+        axes.annotate(end.stage.name, (before, 1), xycoords=("data", "axes fraction"), ha="right", va="top", fontsize=8)
+    axes.axhline(limits[0], color=RED, linestyle="--")
+    axes.set_ylim(0 if test == "disagreement" else -4 * limits[0], 4 * limits[0])
+    axes.set_xlim(0, max(before, 1))
+    what = "labels that differ" if test == "disagreement" else f"{test}, candidate minus live"
+    axes.set_ylabel(f"{what}\nper cent")
+
+
+def _of(look: Look, test: str) -> Finding | None:
+    return next((finding for finding in look.judgement.findings if finding.test == test), None)

@@ -15,6 +15,7 @@ from runner.record import STOPPING, USABLE, GateEntry, PhaseEntry, SignOff, Verd
 
 KINDS = ("min", "max", "equals")
 KEYS = ("scrap", *KINDS, "estimate", "n", "why", "when")
+OUTCOME = "outcome"  # stands where a guarded phase would, for rules that are judged after the last one
 DIGEST = "model_digest"  # the scrap that says what was judged: a waiver is bound to it
 CHAMPION = "champion"  # the scrap that says whether there is one to compare with
 _NOTHING = {"", "None", "NaT", "<NA>"}  # how Python and pandas write a value that is not there

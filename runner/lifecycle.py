@@ -137,15 +137,29 @@ class _Run:
                 self._skip(phase, f"after --to {self.prepared.request.last}")
             elif self._gates_hold(phase):
                 self._phase(phase)
-        if self.record["status"] == "running":
+        if self.record["status"] == "running" and self._outcome_holds():
             self._finish("succeeded", *_success(self.record, self.prepared))
 
-    def _gates_hold(self, phase: str) -> bool:
-        judged = planning.judge(self.prepared, phase, self.phases, self.record.get("sign_offs", []))
+    def _outcome_holds(self) -> bool:
+        """Judge what must hold after the last phase, where the run went as far as that."""
+        rules = self.pipeline.outcome
+        if not rules or self.prepared.request.last not in (None, self.pipeline.order[-1]):
+            return True
+        judged = gates.judge(gates.OUTCOME, rules, self.phases, self.record.get("sign_offs", []))
+        self._tell(judged)
+        if gates.stops(judged):
+            self._finish("stopped", "stopped", stop_reason(gates.OUTCOME, judged))
+        return not gates.stops(judged)
+
+    def _tell(self, judged: list[GateEntry]) -> None:
         self.record["gates"] += judged
         for gate in judged:
             self.watcher.gate(gate)
             self.events.write("gate", **{key: gate[key] for key in ("phase", "scrap", "verdict")})  # type: ignore[literal-required]
+
+    def _gates_hold(self, phase: str) -> bool:
+        judged = planning.judge(self.prepared, phase, self.phases, self.record.get("sign_offs", []))
+        self._tell(judged)
         if not gates.stops(judged):
             return True
         self._finish("stopped", "stopped", stop_reason(phase, judged))
@@ -309,11 +323,13 @@ class _Run:
 
 
 def stop_reason(phase: str, judged: list[GateEntry]) -> str:
-    """Say in one sentence which rule keeps a phase from starting."""
+    """Say in one sentence which rule keeps a phase from starting, or the run from being a release."""
     failing = [gate for gate in judged if gate["verdict"] in record.STOPPING]
     first = failing[0]
     what = f"{first['scrap']}: {first['reason']}" if first["scrap"] else first["reason"]
     more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
+    if phase == gates.OUTCOME:
+        return f"all phases ended as planned, but the outcome is no release: {what}{more}"
     return f"the gates of {phase} stopped the run: {what}{more}"
 
 

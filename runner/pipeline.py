@@ -25,6 +25,7 @@ _KEYS = (
     "phases",
     "standalone",
     "gates",
+    "outcome",
     "uses",
     "external",
     "scraps",
@@ -63,6 +64,7 @@ class Pipeline:
         notebooks: The notebook of each phase.
         edges: The phases that each phase reads, in the order of its parameters.
         gates: The rules of each guarded phase; an empty list refuses.
+        outcome: The rules that must hold after the last phase, or the run is no release; none where nothing must.
         uses: Modules that a phase uses without importing them.
         external: For each scheme, `module:function` that tells the state of a place.
         scraps: What each phase glues, and what it means.
@@ -77,6 +79,7 @@ class Pipeline:
     notebooks: Mapping[str, Notebook]
     edges: Mapping[str, tuple[str, ...]]
     gates: Mapping[str, tuple[Rule, ...]]
+    outcome: tuple[Rule, ...]
     uses: Mapping[str, tuple[str, ...]]
     external: Mapping[str, str]
     scraps: Mapping[str, Mapping[str, str]]
@@ -193,6 +196,7 @@ class _Reader:
             notebooks=notebooks,
             edges=edges,
             gates=self._gates(order),
+            outcome=self._outcome(order),
             uses={phase: self._modules(phase, names) for phase, names in self._by_phase("uses").items()},
             external=self._external(),
             scraps=self.scraps,
@@ -284,8 +288,20 @@ class _Reader:
             guarded[phase] = tuple(rule for rule in parsed if rule)
         return guarded
 
+    def _outcome(self, order: tuple[str, ...]) -> tuple[Rule, ...]:
+        rules = self.content.get(gates.OUTCOME)
+        if rules is None:
+            return ()
+        if not isinstance(rules, list) or not rules:
+            self.faults.append(f"outcome is {rules!r}; it must be a list of rules, at least one")
+            return ()
+        if gates.OUTCOME in order:
+            self.faults.append("outcome gives rules, so no phase can be called outcome")
+        parsed = [self._rule(gates.OUTCOME, number, rule, order) for number, rule in enumerate(rules, start=1)]
+        return tuple(rule for rule in parsed if rule)
+
     def _rule(self, phase: str, number: int, rule: Any, earlier: tuple[str, ...]) -> Rule | None:
-        where = f"gates.{phase}, rule {number}"
+        where = f"{phase}, rule {number}" if phase == gates.OUTCOME else f"gates.{phase}, rule {number}"
         count = len(self.faults)
         if not isinstance(rule, dict):
             self.faults.append(f"{where}: {rule!r} is no rule, such as {{scrap: {phase}.name, min: 0.9}}")

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from runner import record, render, templates
 from runner.fingerprint import RESERVED_FOLDER
-from runner.gates import CHAMPION
+from runner.gates import CHAMPION, OUTCOME
 from runner.notebook import own_cells
 from runner.record import GateEntry, PhaseEntry, Record, ScrapEntry
 
@@ -77,7 +77,7 @@ class Judged:
 
     tone: str
     verdict: str
-    phase: str
+    place: str
     name: str
     description: str
     href: str
@@ -237,7 +237,7 @@ def _judged(gate: GateEntry, phases: dict[str, PhaseEntry], found: Record) -> Ju
     return Judged(
         tone=tone,
         verdict=verdict,
-        phase=gate["phase"],
+        place="after the last phase" if gate["phase"] == OUTCOME else f"before {gate['phase']}",
         name=gate["scrap"] or "no rules",
         description=found["pipeline"]["scraps"].get(phase, {}).get(name, ""),
         href=_href(phase, scrap["cell"]) if scrap else "",

@@ -36,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> str:
 def live(endpoint_store: Path, model_dir: Path) -> Path:
     """Give endpoints with one model live in staging."""
     endpoint = Endpoint(endpoint_store, "parts", "staging")
-    endpoint.switch(endpoint.place(model_dir, 4, digest_of(model_dir)).name)
+    endpoint.finish(endpoint.place(model_dir, 4, digest_of(model_dir)).name)
     return endpoint_store
 
 

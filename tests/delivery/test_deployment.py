@@ -16,7 +16,7 @@ from ..fixtures_model import MakeModel, digest_of
 def endpoint(endpoint_store: Path, model_dir: Path) -> Endpoint:
     """Give an endpoint with version 1 live."""
     endpoint = Endpoint(endpoint_store, "parts", "staging", wait=0)
-    endpoint.switch(endpoint.place(model_dir, 1, digest_of(model_dir)).name)
+    endpoint.finish(endpoint.place(model_dir, 1, digest_of(model_dir)).name)
     return endpoint
 
 
@@ -49,4 +49,4 @@ def test_right_answers_let_it_go_on(endpoint: Endpoint, make_model: MakeModel) -
     candidate = endpoint.place(model, 2, digest_of(model))
     report = rehearse(endpoint, candidate, [Example("", "non-compliant", 0.7310586)])
     confirm(endpoint, candidate, report)
-    assert endpoint.switch(candidate.name).version == 2
+    assert endpoint.finish(candidate.name).version == 2

@@ -81,7 +81,7 @@ def test_the_endpoint_changes_with_everything_that_lies_there(
     for version, model in ((1, model_dir), (2, other)):
         slot = endpoint.place(model, version, digest_of(model))
         states.append(external.endpoint_state(uri))
-        endpoint.switch(slot.name)
+        endpoint.finish(slot.name)
         states.append(external.endpoint_state(uri))
     (slot.folder / "model.json").unlink()
     states.append(external.endpoint_state(uri))

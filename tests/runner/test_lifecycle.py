@@ -264,6 +264,40 @@ def test_to_ends_early_and_decides_nothing(chain: Project) -> None:
     assert found["decision"] == {"verdict": "incomplete", "reason": "it ended after make, as asked (--to make)"}
 
 
+def with_outcome(chain: Project, rules: str) -> None:
+    path = chain.root / "params" / "pipeline.yaml"
+    path.write_text(f"{path.read_text()}outcome: {rules}\n", encoding="utf-8")
+
+
+def test_a_run_whose_outcome_does_not_hold_is_no_release(chain: Project) -> None:
+    with_outcome(chain, "[{scrap: use.twice, max: 5}]")
+    found = chain.run(sets=("make.number=3",))
+    reason = "all phases ended as planned, but the outcome is no release: use.twice: 6 > 5"
+    assert (found["status"], found["decision"]) == ("stopped", {"verdict": "stopped", "reason": reason})
+    assert statuses(found) == {"make": "succeeded", "use": "succeeded"}
+    assert [(gate["phase"], gate["verdict"]) for gate in found["gates"]] == [("use", "pass"), ("outcome", "fail")]
+    assert record.exit_code(found, fail_on_stop=True) == 3
+    page = (chain.run_dir / "report.html").read_text(encoding="utf-8")
+    assert "Stopped: not released" in page
+    assert "after the last phase" in page
+    again = chain.run(sets=("make.number=3",))
+    assert (set(statuses(again).values()), again["decision"]) == ({"cached"}, found["decision"])
+
+
+def test_a_run_whose_outcome_holds_is_a_release(chain: Project) -> None:
+    with_outcome(chain, "[{scrap: use.twice, max: 6}]")
+    assert chain.run(sets=("make.number=3",))["decision"] == {"verdict": "release", "reason": "2 of 2 gates passed"}
+    assert chain.run(last="make")["decision"]["verdict"] == "incomplete"  # the outcome is not asked for
+
+
+def test_an_outcome_without_evidence_is_no_release(chain: Project) -> None:
+    chain.notebook("use", "1", parameters='make_dir: str = "x"\ngates_path: str = ""\noutput_dir: str = "x"')
+    with_outcome(chain, "[{scrap: use.twice, max: 6}]")
+    found = chain.run()
+    assert found["status"] == "stopped"
+    assert "use.twice is missing: use did not glue it" in found["decision"]["reason"]
+
+
 def test_a_run_that_nothing_judged_releases_nothing(project: Project) -> None:
     project.notebook("make", "1", parameters='output_dir: str = "x"')
     project.pipeline("phases: [make]")

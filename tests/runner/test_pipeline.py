@@ -231,3 +231,23 @@ def test_what_an_approval_needs_stands_in_the_pipeline(project: Project) -> None
     for given, fault in wrong.items():
         project.pipeline(f"phases: [a, b]\nrelease: {given}")
         assert faults(project) == [fault]
+
+
+def test_the_outcome_is_judged_by_rules_about_any_phase(chain: Project) -> None:
+    path = chain.root / "params" / "pipeline.yaml"
+    written = path.read_text()
+    path.write_text(f"{written}outcome: [{{scrap: use.twice, max: make.number}}]\n", encoding="utf-8")
+    (rule,) = load_pipeline(path).outcome
+    assert (rule.phase, rule.scrap, rule.bound) == ("outcome", Reference("use", "twice"), Reference("make", "number"))
+    path.write_text(f"{written}outcome: [{{scrap: use.half, max: 1}}]\n", encoding="utf-8")
+    assert faults(chain) == [
+        "outcome, rule 1: scrap: use documents no scrap half in `scraps`; allowed are twice",
+    ]
+    path.write_text(f"{written}outcome: []\n", encoding="utf-8")
+    assert faults(chain) == ["outcome is []; it must be a list of rules, at least one"]
+
+
+def test_no_phase_is_called_outcome_where_rules_are(project: Project) -> None:
+    phases(project, outcome=[])
+    project.pipeline("phases: [outcome]\nscraps: {outcome: {x: y}}\noutcome: [{scrap: outcome.x, max: 1}]\n")
+    assert faults(project) == ["outcome gives rules, so no phase can be called outcome"]
