@@ -12,7 +12,7 @@ from service.collection import Queue
 from service.collection_settings import CollectionSettings
 from service.redaction import Redactor
 from service.sink_blob import Blobs
-from service.sinks import SinkFault
+from service.sinks import SinkFault, sinks
 
 from .azurite import Azurite, azurite  # noqa: F401 - a fixture
 from .fault_proxy import CUT_ANSWER, CUT_REQUEST, FAULTS, PASS, REFUSE, RESET, FaultProxy, before
@@ -176,13 +176,13 @@ def test_scoring_goes_on_while_the_storage_is_gone_and_records_arrive_again(
 
 
 def test_two_processes_do_not_disturb_each_other(azurite: Azurite, where: str) -> None:  # noqa: F811
-    sinks = [Blobs(azurite.container(), where, f"p-{n}") for n in range(4)]
+    several = [Blobs(azurite.container(), where, f"p-{n}") for n in range(4)]
 
     def work(sink: Blobs) -> None:
         for n in range(10):
             sink.write("2026-03-01", lines(n))
 
-    threads = [threading.Thread(target=work, args=(sink,)) for sink in sinks]
+    threads = [threading.Thread(target=work, args=(sink,)) for sink in several]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -200,3 +200,12 @@ def _write(sink: Blobs, number: int) -> None:
         except SinkFault as fault:
             faults.append(fault)
     raise AssertionError(faults)
+
+
+def test_the_settings_lead_to_a_container_and_nothing_is_sent_before_the_first_write() -> None:
+    url = "https://trey.blob.core.windows.net/collected"
+    (sink,) = sinks(CollectionSettings(blob_url=url), "parts/staging")
+    assert isinstance(sink, Blobs)
+    assert sink._container.url == url
+    assert type(sink._container.credential).__name__ == "DefaultAzureCredential"
+    sink.close()
