@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
 from service.log_export import LogExport
 from service.telemetry import Count, TelemetrySettings
@@ -38,6 +38,7 @@ class Telemetry:
     tracers: TracerProvider | None = None
     meters: MeterProvider | None = None
     loggers: LoggerProvider | None = None
+    share: float | None = None  # of the requests without a parent that are traced; None where a sampler decides
     _handler: logging.Handler | None = field(default=None, init=False)
 
     @classmethod
@@ -46,7 +47,8 @@ class Telemetry:
         resource = Resource({SERVICE_NAME: NAME}).merge(OTELResourceDetector().detect())
         telemetry = cls()
         if settings.traces:
-            sampler = None if settings.share is None else ParentBased(TraceIdRatioBased(settings.share))
+            telemetry.share = settings.share
+            sampler = None if settings.share is None else ParentBased(ALWAYS_ON)  # what is not traced never comes here
             telemetry.tracers = TracerProvider(sampler, resource, shutdown_on_exit=False)
             for name in settings.traces:
                 exporter = _exporter(name, "traces", settings, tracer_provider=telemetry.tracers)

@@ -1,6 +1,7 @@
 """What stands before the application and sees each request: its kind, its status and its time, never its content."""
 
 import asyncio
+import random
 import re
 import time
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ SLOT = "azureml-model-deployment"  # header that says which slot answered
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"}
 BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
 FAILED = 500
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")  # whether it is recorded
 _PROPAGATED = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 _ENDS = ("lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed")
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -38,6 +40,7 @@ class Observed:
         self._app = app
         self._telemetry = telemetry
         self._tracer = telemetry.tracers.get_tracer(NAME) if telemetry.tracers else None
+        self._share = telemetry.share
         self._routes = Routes(routes)
         self._durations = None
         if telemetry.meters:
@@ -71,7 +74,7 @@ class Observed:
         answer = Answer(send)
         began = time.perf_counter()
         try:
-            if self._tracer is None:
+            if self._tracer is None or not self._is_traced(scope):
                 await self._app(scope, receive, answer.send)
             else:
                 await self._trace(scope, receive, answer, seen)
@@ -82,6 +85,15 @@ class Observed:
         finally:
             if self._durations is not None:
                 self._durations.record(time.perf_counter() - began, seen | answer.outcome())
+
+    def _is_traced(self, scope: Scope) -> bool:
+        """Decide as the sampler would, before anything is made: most requests are not traced."""
+        if self._share is None:
+            return True  # the environment's sampler decides
+        parent = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
+        if known := _TRACEPARENT.fullmatch(parent):
+            return int(known[1], 16) % 2 == 1
+        return random.random() < self._share  # noqa: S311 - no secret
 
     async def _trace(self, scope: Scope, receive: Receive, answer: "Answer", seen: dict[str, Any]) -> None:
         assert self._tracer is not None  # noqa: S101 - asked by the caller
