@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
 from typing import Any, Protocol
@@ -274,28 +275,35 @@ class Queue:
 
 def lines_of(record: Record, redactor: Redactor) -> Iterator[bytes]:
     """Give the lines of a record: one a text, or one without a text where the request failed."""
-    common: dict[str, Any] = {
+    moment, latency = _moment(record.time), round(1_000 * record.seconds, 3)
+    if record.status >= FAILED:
+        yield _line(record, moment, latency, 0, {})
+        return
+    answers = zip(record.texts, record.labels, record.probabilities, strict=True)
+    for item, (text, label, probability) in enumerate(answers):
+        answer = {
+            "text": redactor.text(text),
+            "label": label,
+            "probability": round(float(probability), DECIMALS),
+        }
+        yield _line(record, moment, latency, item, answer)
+
+
+def _line(record: Record, moment: str, latency: float, item: int, answer: dict[str, Any]) -> bytes:
+    content = {
+        "time": moment,
+        "correlation_id": record.correlation_id,
+        "item": item,
+        **answer,
         "model": record.model,
         "version": record.version,
         "digest": record.digest,
         "slot": record.slot,
         "mirrored": record.mirrored,
-        "latency_ms": round(1_000 * record.seconds, 3),
+        "latency_ms": latency,
         "status": record.status,
     }
-    begin = {"time": _moment(record.time), "correlation_id": record.correlation_id}
-    if record.status >= FAILED:
-        yield orjson.dumps(begin | {"item": 0} | common, option=orjson.OPT_APPEND_NEWLINE)
-        return
-    answers = zip(record.texts, record.labels, record.probabilities, strict=True)
-    for item, (text, label, probability) in enumerate(answers):
-        answer = {
-            "item": item,
-            "text": redactor.text(text),
-            "label": label,
-            "probability": round(float(probability), DECIMALS),
-        }
-        yield orjson.dumps(begin | answer | common, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def is_sampled(correlation_id: str, share: float) -> bool:
@@ -330,4 +338,10 @@ def _size(record: Record) -> int:
 
 
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    whole = int(seconds)
+    return f"{_second(whole)}.{int(1_000 * (seconds - whole)):03d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -94,7 +94,8 @@ class Files:
         if file is not None:
             with contextlib.suppress(OSError):
                 os.fsync(file)
-            os.close(file)
+            with contextlib.suppress(OSError):  # some disks tell here what went wrong before
+                os.close(file)
 
     def _opened(self, day: str) -> int:
         if self._file is None or day != self._day:
