@@ -2,6 +2,7 @@
 # make test  formatting, types, arrows between the rooms, secrets, and all tests
 # make lab   JupyterLab with everything in it (.venv-lab, from the pins of environment.yml)
 # make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
+# make azurite  what the tests need to store in blob storage: Microsoft's Azurite; without npm, they are skipped
 # make lock  compile the locks and environment.yml again (UPGRADE=1 takes newer versions)
 #
 # ARGS are passed on: make run ARGS="--params params/ci.yaml"; make test ARGS="-k gates -x"
@@ -15,7 +16,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help run test lint lab node lock secrets benchmark
+.PHONY: help run test lint lab node azurite lock secrets benchmark
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -40,6 +41,8 @@ lab: .venv-lab/ready
 	.venv-lab/bin/jupyter lab notebooks
 
 node: tests/node/node_modules/ready
+
+azurite: tests/azurite/node_modules/ready
 
 lock: .venv/ready
 	$(BIN)/python requirements/lock.py $(if $(UPGRADE),--upgrade)
@@ -67,4 +70,8 @@ endef
 
 tests/node/node_modules/ready: tests/node/package-lock.json tests/node/.npmrc
 	cd tests/node && npm ci --loglevel=error
+	@touch $@
+
+tests/azurite/node_modules/ready: tests/azurite/package-lock.json tests/azurite/.npmrc
+	cd tests/azurite && npm ci --loglevel=error
 	@touch $@

@@ -1,7 +1,8 @@
 """A window of answers that a model gave: a file that `trey score` wrote, or what a service collected.
 
 Collected data are JSON lines with `text`, `probability`, `label` and, where known, `time` (ISO 8601), in a file or in
-the `*.jsonl` files of a folder.
+the `*.jsonl` files of a folder. Answers of a slot that was only mirrored to were sent to nobody, and are left out; so
+are technicians' decisions, which lie in folders `feedback` (compliance/feedback.py joins them).
 """
 
 import csv
@@ -25,6 +26,7 @@ from compliance.text import normalize_all
 
 CHUNK = 50_000  # rows held at once
 NEEDED = ("text", "probability", "label")
+FEEDBACK = "feedback"  # folders that hold no answers
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Window:
     Attributes:
         name: The file or folder, without the folders around it.
         rows: Answers.
-        refused: Rows of the inventory that could not be scored, or lines that could not be read.
+        refused: Rows of the inventory that could not be scored, or lines of requests that failed or cannot be read.
         flagged: Answers "non-compliant".
         distinct: Distinct normalized texts, counted by 64-bit digests.
         texts: A sample of them: `normalized`, `probability`, `flagged` (bool).
@@ -137,13 +139,14 @@ def _scored(path: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _collected(path: Path, refused: Counter[str]) -> Iterator[list[dict[str, Any]]]:
-    files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    found = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    files = [file for file in found if FEEDBACK not in file.relative_to(path).parts]
     for file in files:
         with file.open("rb") as stream:
             while lines := list(islice(stream, CHUNK)):
                 answers = [answer for answer in map(_answer, lines) if answer]
                 refused["lines"] += len(lines) - len(answers)
-                yield answers
+                yield [answer for answer in answers if not answer.get("mirrored")]
 
 
 def _answer(line: bytes) -> dict[str, Any] | None:

@@ -16,13 +16,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
+SERVED = ["collect-azure", "collect-azureml", "telemetry", "telemetry-azure"]  # where the service sends what it sees
+
 # Extras only add. `train` (CPU TensorFlow) and `gpu` (CUDA TensorFlow) exclude each other.
 ENVIRONMENTS = {
     "runner": [],
-    "dev": ["train", "serve", "delivery", "keyvault", "dev"],
+    "dev": ["train", "serve", *SERVED, "delivery", "keyvault", "dev"],
     "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml-v1", "dev"],
 }
-ALL_FOR_CPU = ["train", "serve", "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
+ALL_FOR_CPU = ["train", "serve", *SERVED, "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
 
 CONDA_HEADER = """\
 # conda environment for laptops and Azure ML compute: the pins of requirements/environment.txt, inline,

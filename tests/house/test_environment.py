@@ -73,11 +73,12 @@ def test_locks_have_hashes_and_no_addresses(name: str) -> None:
     assert text.count("==") <= text.count("--hash=sha256:")
 
 
-def test_the_lock_of_node_has_hashes_and_no_addresses() -> None:
-    """make node takes the packages from whatever registry npm is set to."""
-    packages = json.loads((ROOT / "tests" / "node" / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+@pytest.mark.parametrize(("folder", "package"), [("node", "onnxruntime-node"), ("azurite", "azurite")])
+def test_a_lock_of_npm_has_hashes_and_no_addresses(folder: str, package: str) -> None:
+    """make node and make azurite take the packages from whatever registry npm is set to."""
+    packages = json.loads((ROOT / "tests" / folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     del packages[""]  # the project itself
-    assert "node_modules/onnxruntime-node" in packages
+    assert f"node_modules/{package}" in packages
     assert [name for name, locked in packages.items() if "resolved" in locked] == []
     assert [name for name, locked in packages.items() if not locked["integrity"].startswith("sha512-")] == []
 
