@@ -42,10 +42,9 @@ def settle() -> None:
         raise BadInput(f"{VARIABLE} is {chosen!r}; it may be {' or '.join(BACKENDS)}: export {VARIABLE}={TENSORFLOW}")
     if not installed(chosen):
         raise BadInput(f"{VARIABLE} is {chosen!r}, which is not installed: pip install {chosen}, or unset {VARIABLE}")
-    if chosen == TENSORFLOW:
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it sums in an order that differs between machines
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors reach us as exceptions, the rest is noise
-    elif JAX_REPEATS not in (flags := os.environ.get("XLA_FLAGS", "")):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it sums in an order that differs from machine to machine
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors reach us as exceptions, the rest is noise in a notebook
+    if chosen == JAX and JAX_REPEATS not in (flags := os.environ.get("XLA_FLAGS", "")):
         os.environ["XLA_FLAGS"] = f"{flags} {JAX_REPEATS}".strip()
 
 
@@ -169,7 +168,7 @@ def fed(numbers: np.ndarray, labels: np.ndarray, plan_feed: str, batch_size: int
     import tensorflow as tf
 
     rows = tf.data.Dataset.from_tensor_slices((numbers, labels)).shuffle(len(numbers), seed=seed)
-    return {"x": rows.batch(batch_size).prefetch(tf.data.AUTOTUNE)}
+    return {"x": rows.batch(batch_size).prefetch(tf.data.AUTOTUNE), "shuffle": False}  # it is shuffled already
 
 
 class Clock:
@@ -224,7 +223,7 @@ def _peak_bytes() -> int | None:
 
 
 def _version_of_tensorflow() -> str:
-    """Read it from the package's metadata: importing TensorFlow would take a GPU's memory from another backend."""
+    """Read it from the package's metadata: importing TensorFlow to ask it takes seconds."""
     for package in ("tensorflow", "tensorflow-cpu"):
         try:
             return metadata.version(package)

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -363,10 +364,7 @@ def read_network(path: Path | str) -> "keras.Model":
 
 def versions() -> dict[str, str]:
     """Give the versions of the libraries that made a model."""
-    import onnx
-    import onnxmltools
-
-    return backend.versions() | {"onnx": onnx.__version__, "onnxmltools": onnxmltools.__version__}
+    return backend.versions() | {name: metadata.version(name) for name in ("onnx", "onnxmltools")}
 
 
 def _line(plan: TrainingPlan, epoch: int, logs: dict[str, float]) -> str:
