@@ -215,9 +215,9 @@ def train(
     Raises:
         TrainingDiverged: The validation loss became something that is no number.
     """
+    network = build(plan, vocabulary)  # before Keras is imported here: it settles the backend
     import keras
 
-    network = build(plan, vocabulary)
     learner = backend.at_precision(network, plan.precision)
     learner.compile(
         optimizer=backend.optimizer(plan.learning_rate, plan.precision),
