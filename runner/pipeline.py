@@ -26,6 +26,7 @@ _KEYS = (
     "standalone",
     "gates",
     "uses",
+    "variables",
     "external",
     "scraps",
     "timeouts",
@@ -47,6 +48,7 @@ class Pipeline:
         edges: The phases that each phase reads, in the order of its parameters.
         gates: The rules of each guarded phase; an empty list refuses.
         uses: Modules that a phase uses without importing them.
+        variables: Environment variables that count as inputs of a phase.
         external: For each scheme, `module:function` that tells the state of a place.
         scraps: What each phase glues, and what it means.
         timeouts: Seconds that a phase may take; a phase that is not named may take any.
@@ -60,6 +62,7 @@ class Pipeline:
     edges: Mapping[str, tuple[str, ...]]
     gates: Mapping[str, tuple[Rule, ...]]
     uses: Mapping[str, tuple[str, ...]]
+    variables: Mapping[str, tuple[str, ...]]
     external: Mapping[str, str]
     scraps: Mapping[str, Mapping[str, str]]
     timeouts: Mapping[str, float]
@@ -175,6 +178,9 @@ class _Reader:
             edges=edges,
             gates=self._gates(order),
             uses={phase: self._modules(phase, names) for phase, names in self._by_phase("uses").items()},
+            variables={
+                phase: self._names(f"variables.{phase}", names) for phase, names in self._by_phase("variables").items()
+            },
             external=self._external(),
             scraps=self.scraps,
             timeouts=self._timeouts(),

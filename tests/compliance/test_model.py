@@ -142,6 +142,8 @@ def test_the_report_tells_what_was_chosen_and_what_came_of_it(tiny: Tiny) -> Non
         "maximum_words": 10_000,
         "nearest_year": True,
         "misspellings": False,
+        "precision": "float32",
+        "feed": "arrays",
     }
     assert (report["threshold"], report["missed_cost"]) == (0.08, 10)
     assert report["calibration"] == {"slope": 0.5, "intercept": 0.0, "texts": 54}
