@@ -1,5 +1,7 @@
 """The networks before training, after it, and what training promises."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,39 @@ def test_the_lab_s_vectors_are_frozen() -> None:
     layers = model.layers(network).set_index("layer")
     assert layers.loc["embedding", ["trainable", "frozen"]].tolist() == [0, 300]
     assert layers["trainable"].sum() == model.trainable_weights(network)
+
+
+def test_pre_trained_vectors_stand_where_their_words_are_and_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text(f"steel{' 0.5' * 100}\n", encoding="utf-8")
+    plan = model.TrainingPlan(architecture="lab-reference", tokens=16, epochs=1, vectors_path=str(path))
+    rows = descriptions(200, seed=1)
+    vocabulary = Vocabulary(("iron", "steel"))
+    trained = model.train(plan, vocabulary, rows, rows[:50])
+    [table] = trained.network.get_layer("embedding").get_weights()
+    assert (table[vocabulary.numbers["steel"]] == 0.5).all()
+    assert not np.delete(table, vocabulary.numbers["steel"], axis=0).any()
+
+
+def test_a_report_names_pre_trained_vectors_by_their_content_not_by_their_place(tmp_path: Path, tiny: Tiny) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(b"steel 1")
+    decision = Decision(Calibration(), missed_cost=10, threshold=0.1)
+    plan = model.TrainingPlan(architecture="lab-reference", vectors_path=str(path))
+    told = model.training_report(plan, tiny.vocabulary, tiny.trained, decision, "d")
+    assert told["hyperparameters"]["vectors_sha256"] == hashlib.sha256(b"steel 1").hexdigest()
+    assert str(tmp_path) not in json.dumps(told)
+    without = model.training_report(tiny.plan, tiny.vocabulary, tiny.trained, decision, "d")
+    assert "vectors_sha256" not in without["hyperparameters"]
+
+
+def test_vectors_for_a_network_that_learns_its_own_are_refused() -> None:
+    with pytest.raises(BadInput) as refused:
+        model.TrainingPlan(vectors_path="glove.txt")
+    assert refused.value.faults == (
+        "vectors_path is given, but context-cnn learns its own vectors; lab-reference takes them: "
+        "--set train.architecture=lab-reference, or --set train.vectors_path=''",
+    )
 
 
 def test_first_weights_follow_from_the_seed() -> None:
@@ -120,7 +155,8 @@ def test_impossible_choices_are_told_all_at_once() -> None:
     with pytest.raises(BadInput) as refused:
         model.TrainingPlan(architecture="word-cn", tokens=0, epochs=-1, learning_rate=0, noncompliant_weight=0)
     assert refused.value.faults == (
-        "architecture is 'word-cn'; it may be context-cnn, lab-reference, word-cnn: --set train.architecture=word-cnn",
+        "architecture is 'word-cn'; it may be bag-of-ngrams, context-cnn, lab-reference, word-cnn: "
+        "--set train.architecture=word-cnn",
         "tokens is 0; give a whole number above 0: --set train.tokens=32",
         "epochs is -1; give a whole number above 0: --set train.epochs=6",
         "learning_rate is 0; give one above 0, up to 1: --set train.learning_rate=0.002",
