@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import contenders, datasets, resampled
 from benchmarks.baseline import network, tuned_baseline
-from benchmarks.contenders import DEFAULT, LAB, PLAIN, PLAIN_WITH_LOOKUP, Measured
+from benchmarks.contenders import DEFAULT, LAB, LAB_TRAINED, LAB_WITH_VECTORS, PLAIN, PLAIN_WITH_LOOKUP, Measured
 from benchmarks.datasets import DataSet
 from benchmarks.pages import figure, machine, sheet, write_measured
 from compliance import metrics, model, wording
@@ -78,9 +78,13 @@ def rule(labels: Labels, measured: Mapping[str, Measured]) -> str:
         return ""
     lines = []
     for name in LAB_ASKED:
-        reached = _accuracy(labels[name], measured[LAB].flags[name])
-        counts = "counts" if reached <= LAB_AT_MOST else "**does not count**"
-        lines.append(f"{name} {counts}: the lab's reference reaches {reached:.4f} (at most {LAB_AT_MOST} allowed)")
+        frozen = max(_accuracy(labels[name], measured[who].flags[name]) for who in (LAB, LAB_WITH_VECTORS))
+        trained = _accuracy(labels[name], measured[LAB_TRAINED].flags[name])
+        counts = "counts" if frozen <= LAB_AT_MOST else "**does not count**"
+        lines.append(
+            f"{name} {counts}: the lab's reference reaches {frozen:.4f}, with the better of its frozen vectors (at "
+            f"most {LAB_AT_MOST} allowed); {trained:.4f} if its vectors are trained, which the lab does not do"
+        )
     for name in AIMED_AT:
         reached = _accuracy(labels[name], measured[DEFAULT].flags[name])
         met = "meets" if reached >= AIM else "**misses**"

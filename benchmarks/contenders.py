@@ -23,10 +23,12 @@ LAB, LAB_WITH_VECTORS = "lab reference", "lab reference, given vectors"
 DEFAULT = "context CNN, the default"
 PLAIN, PLAIN_WITH_LOOKUP = f"{baseline.NAME}, tuned", f"{baseline.NAME}, tuned, same lookup"
 
+LAB_TRAINED = "lab reference, vectors trained"
 AS_PUBLISHED = {"architecture": "lab-reference", "nearest_year": False, "misspellings": False}
 NETWORKS: dict[str, dict[str, Any]] = {  # what they change in the plan
     LAB: AS_PUBLISHED,
     LAB_WITH_VECTORS: AS_PUBLISHED,
+    LAB_TRAINED: AS_PUBLISHED | {"architecture": "lab-reference-trained"},
     "word CNN": {"architecture": "word-cnn", "nearest_year": False},
     "word CNN, numeric bins": {"architecture": "word-cnn", "nearest_year": True},
     "bag of n-grams": {"architecture": "bag-of-ngrams", "nearest_year": True},

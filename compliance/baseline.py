@@ -35,7 +35,7 @@ class Settings:
 
 
 STANDARD = Settings()
-GRID = tuple(Settings(*chosen) for chosen in product((1, 2, 3), (1, 10, 100), (True, False)))
+GRID = tuple(Settings(*chosen) for chosen in product((1, 2, 3), (1, 10, 100, 1_000), (True, False)))
 
 
 def fit(learned: pd.DataFrame, settings: Settings = STANDARD) -> "Pipeline":

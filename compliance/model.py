@@ -166,10 +166,18 @@ def lab_reference(words: int, tokens: int) -> "keras.Model":
     return keras.Model(numbers, score, name="lab_reference")
 
 
+def lab_reference_trained(words: int, tokens: int) -> "keras.Model":
+    """Build the published lab's network with vectors that learn, to tell what freezing them costs."""
+    network = lab_reference(words, tokens)
+    network.get_layer("embedding").trainable = True
+    return network
+
+
 ARCHITECTURES: dict[str, Callable[[int, int], "keras.Model"]] = {
     "context-cnn": context_cnn,
     "word-cnn": word_cnn,
     "lab-reference": lab_reference,
+    "lab-reference-trained": lab_reference_trained,
     "bag-of-ngrams": bag_of_ngrams,
 }
 

@@ -31,6 +31,8 @@ def test_the_lab_s_vectors_are_frozen() -> None:
     layers = model.layers(network).set_index("layer")
     assert layers.loc["embedding", ["trainable", "frozen"]].tolist() == [0, 300]
     assert layers["trainable"].sum() == model.trainable_weights(network)
+    trained = model.build(model.TrainingPlan(architecture="lab-reference-trained", tokens=5), Vocabulary(("iron",)))
+    assert model.trainable_weights(trained) == model.trainable_weights(network) + 300
 
 
 def test_pre_trained_vectors_stand_where_their_words_are_and_stay_as_they_are(tmp_path: Path) -> None:
@@ -155,8 +157,8 @@ def test_impossible_choices_are_told_all_at_once() -> None:
     with pytest.raises(BadInput) as refused:
         model.TrainingPlan(architecture="word-cn", tokens=0, epochs=-1, learning_rate=0, noncompliant_weight=0)
     assert refused.value.faults == (
-        "architecture is 'word-cn'; it may be bag-of-ngrams, context-cnn, lab-reference, word-cnn: "
-        "--set train.architecture=word-cnn",
+        "architecture is 'word-cn'; it may be bag-of-ngrams, context-cnn, lab-reference, lab-reference-trained, "
+        "word-cnn: --set train.architecture=word-cnn",
         "tokens is 0; give a whole number above 0: --set train.tokens=32",
         "epochs is -1; give a whole number above 0: --set train.epochs=6",
         "learning_rate is 0; give one above 0, up to 1: --set train.learning_rate=0.002",
