@@ -35,8 +35,8 @@ FORGOTTEN = 0.02  # share of words that training hides
 LAB_EMBEDDING, LAB_UNITS = 100, 64  # as the published lab chose them
 TAKES_VECTORS = ("lab-reference",)  # architectures whose words may be given vectors that were trained before
 HYPERPARAMETERS = (
-    "epochs", "batch_size", "learning_rate", "patience", "noncompliant_weight", "maximum_words", "nearest_year",
-    "misspellings",
+    "epochs", "batch_size", "learning_rate", "falling_rate", "patience", "noncompliant_weight", "maximum_words",
+    "nearest_year", "misspellings",
 )  # fmt: skip
 STEPS_AT_ONCE = 16  # training steps between two visits to Python
 SCORED_AT_ONCE = 1_024
@@ -61,6 +61,7 @@ class TrainingPlan:
     epochs: int = 6
     batch_size: int = 64
     learning_rate: float = 0.002
+    falling_rate: bool = False  # let the learning rate fall to nothing over the epochs
     patience: int = 3  # epochs without a better validation loss before training stops
     noncompliant_weight: float = 1.0  # how much a non-compliant row counts, where a compliant one counts 1
     seed: int = 7
@@ -249,7 +250,7 @@ def train(
 
     network = build(plan, vocabulary)
     network.compile(
-        optimizer=keras.optimizers.Adam(plan.learning_rate),
+        optimizer=keras.optimizers.Adam(_learning_rate(plan, len(training))),
         loss="binary_crossentropy",
         metrics=["accuracy"],
         jit_compile=False,  # compiling takes longer than it saves on networks this small
@@ -274,6 +275,16 @@ def train(
         )
     given = pd.concat([training["normalized"], validation["normalized"]]).drop_duplicates()
     return Trained(network, history, stopping.best_epoch + 1, given.sort_values(ignore_index=True))
+
+
+def _learning_rate(plan: TrainingPlan, rows: int) -> Any:
+    """Give the size of a correction, or how it falls to nothing (after I. Loshchilov, F. Hutter, arXiv:1608.03983)."""
+    import keras
+
+    if not plan.falling_rate:
+        return plan.learning_rate
+    steps = math.ceil(rows / plan.batch_size) * plan.epochs
+    return keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps)
 
 
 def arrays(rows: pd.DataFrame, vocabulary: Vocabulary, tokens: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,17 @@ def test_training_stops_when_it_gets_no_better() -> None:
     assert trained.best_epoch == len(trained.history) - 1
 
 
+def test_a_falling_rate_ends_at_nothing() -> None:
+    rows = descriptions(100, seed=1)
+    vocabulary = Vocabulary.learn(rows["normalized"], 100)
+    plan = model.TrainingPlan(tokens=12, epochs=3, batch_size=10, falling_rate=True)
+    optimizer = model.train(plan, vocabulary, rows, rows).network.optimizer
+    assert int(optimizer.iterations) == 30
+    assert float(optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+    constant = model.train(replace(plan, falling_rate=False), vocabulary, rows, rows).network.optimizer
+    assert float(constant.learning_rate) == pytest.approx(plan.learning_rate)
+
+
 def test_each_epoch_is_told_in_one_line() -> None:
     rows = descriptions(60, seed=1)
     lines: list[str] = []
@@ -175,6 +187,7 @@ def test_the_report_tells_what_was_chosen_and_what_came_of_it(tiny: Tiny) -> Non
         "epochs": 4,
         "batch_size": 32,
         "learning_rate": 0.01,
+        "falling_rate": False,
         "patience": 3,
         "noncompliant_weight": 1.0,
         "maximum_words": 10_000,
