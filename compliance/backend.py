@@ -153,8 +153,10 @@ def at_precision(network: "keras.Model", precision: str) -> "keras.Model":
     return copy
 
 
-def optimizer(learning_rate: float, precision: str) -> "keras.optimizers.Optimizer":
-    """Give the optimizer; with float16, one that scales the loss, since small gradients would become 0."""
+def optimizer(learning_rate: Any, precision: str) -> "keras.optimizers.Optimizer":
+    """Give the optimizer for a learning rate or a schedule of it; with float16, one that scales the loss, since small
+    gradients would become 0.
+    """
     import keras
 
     adam = keras.optimizers.Adam(learning_rate)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compliance import backend
+from compliance import backend, vectors
+from compliance.architectures import bag_of_ngrams
 from compliance.calibration import Decision
 from compliance.errors import BadInput, ComplianceError
 from compliance.vocabulary import UNKNOWN, Vocabulary
@@ -32,9 +33,10 @@ STEPS = (3, 3, 3)  # words that each step of a context looks at: seven in all
 HEAVIEST = 1_000  # weight of a row
 FORGOTTEN = 0.02  # share of words that training hides
 LAB_EMBEDDING, LAB_UNITS = 100, 64  # as the published lab chose them
+TAKES_VECTORS = ("lab-reference",)  # architectures whose words may be given vectors that were trained before
 HYPERPARAMETERS = (
-    "epochs", "batch_size", "learning_rate", "patience", "noncompliant_weight", "maximum_words", "nearest_year",
-    "misspellings", "precision", "feed",
+    "epochs", "batch_size", "learning_rate", "falling_rate", "patience", "noncompliant_weight", "maximum_words",
+    "nearest_year", "misspellings", "precision", "feed",
 )  # fmt: skip
 STEPS_AT_ONCE = 16  # training steps between two visits to Python
 SCORED_AT_ONCE = 1_024
@@ -55,9 +57,11 @@ class TrainingPlan:
     maximum_words: int = 10_000  # words in the vocabulary at most
     nearest_year: bool = True  # read a year that training never named as the nearest it named
     misspellings: bool = False  # read a misspelt word as the word it was meant to be
+    vectors_path: str = ""  # file of pre-trained word vectors, in GloVe's format; none if empty
     epochs: int = 6
     batch_size: int = 64
     learning_rate: float = 0.002
+    falling_rate: bool = False  # let the learning rate fall to nothing over the epochs
     patience: int = 3  # epochs without a better validation loss before training stops
     noncompliant_weight: float = 1.0  # how much a non-compliant row counts, where a compliant one counts 1
     seed: int = 7
@@ -85,6 +89,10 @@ class TrainingPlan:
         if not 0 < self.noncompliant_weight <= HEAVIEST:
             told = f"noncompliant_weight is {self.noncompliant_weight}; give one above 0, up to {HEAVIEST:,}"
             yield f"{told}: --set train.noncompliant_weight=1"
+        if self.vectors_path and self.architecture in set(ARCHITECTURES) - set(TAKES_VECTORS):
+            taking = " or ".join(TAKES_VECTORS)
+            told = f"vectors_path is given, but {self.architecture} learns its own vectors; {taking} takes them"
+            yield f"{told}: --set train.architecture={TAKES_VECTORS[0]}, or --set train.vectors_path=''"
         yield from backend.faults(self.precision, self.feed)
 
     @property
@@ -151,7 +159,7 @@ def context_cnn(words: int, tokens: int) -> "keras.Model":
 
 
 def lab_reference(words: int, tokens: int) -> "keras.Model":
-    """Build the published lab's network; its frozen vectors are random here, where the lab loads pre-trained ones."""
+    """Build the published lab's network; its frozen vectors are random, unless a plan names pre-trained ones."""
     import keras
     from keras import layers
 
@@ -163,10 +171,19 @@ def lab_reference(words: int, tokens: int) -> "keras.Model":
     return keras.Model(numbers, score, name="lab_reference")
 
 
+def lab_reference_trained(words: int, tokens: int) -> "keras.Model":
+    """Build the published lab's network with vectors that learn, to tell what freezing them costs."""
+    network = lab_reference(words, tokens)
+    network.get_layer("embedding").trainable = True
+    return network
+
+
 ARCHITECTURES: dict[str, Callable[[int, int], "keras.Model"]] = {
     "context-cnn": context_cnn,
     "word-cnn": word_cnn,
     "lab-reference": lab_reference,
+    "lab-reference-trained": lab_reference_trained,
+    "bag-of-ngrams": bag_of_ngrams,
 }
 
 
@@ -176,20 +193,35 @@ def set_seed(seed: int) -> None:
 
 
 def build(plan: TrainingPlan, vocabulary: Vocabulary) -> "keras.Model":
-    """Build the network of a plan, its first weights drawn from the plan's seed."""
+    """Build the network of a plan, its first weights drawn from the plan's seed.
+
+    Raises:
+        BadInput: The vectors that the plan names cannot be used.
+    """
     set_seed(plan.seed)
     network = ARCHITECTURES[plan.architecture](vocabulary.size, plan.tokens)
     if plan.architecture == "context-cnn":
         _forget_unknown(network)
+    if plan.vectors_path:
+        vectors.place(network, given_vectors(plan, vocabulary))
     return network
+
+
+def given_vectors(plan: TrainingPlan, vocabulary: Vocabulary) -> vectors.Vectors:
+    """Read the pre-trained vectors that a plan names for the words of a vocabulary.
+
+    Raises:
+        BadInput: They cannot be used.
+    """
+    return vectors.read(plan.vectors_path, vocabulary.words, LAB_EMBEDDING)
 
 
 def _forget_unknown(network: "keras.Model") -> None:
     """Let an unknown word begin as a forgotten one: where training knows all its words, it would stay as drawn."""
     embedding = network.get_layer("embedding")
-    [vectors] = embedding.get_weights()
-    vectors[UNKNOWN] = 0
-    embedding.set_weights([vectors])
+    [drawn] = embedding.get_weights()
+    drawn[UNKNOWN] = 0
+    embedding.set_weights([drawn])
 
 
 def train(
@@ -220,7 +252,7 @@ def train(
 
     learner = backend.at_precision(network, plan.precision)
     learner.compile(
-        optimizer=backend.optimizer(plan.learning_rate, plan.precision),
+        optimizer=backend.optimizer(_learning_rate(plan, len(training)), plan.precision),
         loss="binary_crossentropy",
         metrics=["accuracy"],
         jit_compile=backend.compiles(),
@@ -249,6 +281,16 @@ def train(
     given = pd.concat([training["normalized"], validation["normalized"]]).drop_duplicates()
     speed = clock.rows_per_second(len(training))
     return Trained(network, history, stopping.best_epoch + 1, given.sort_values(ignore_index=True), speed)
+
+
+def _learning_rate(plan: TrainingPlan, rows: int) -> Any:
+    """Give the size of a correction, or how it falls to nothing (after I. Loshchilov, F. Hutter, arXiv:1608.03983)."""
+    import keras
+
+    if not plan.falling_rate:
+        return plan.learning_rate
+    steps = math.ceil(rows / plan.batch_size) * plan.epochs
+    return keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps)
 
 
 def arrays(rows: pd.DataFrame, vocabulary: Vocabulary, tokens: int) -> tuple[np.ndarray, np.ndarray]:
@@ -311,7 +353,7 @@ def training_report(
         "architecture": plan.architecture,
         "tokens": plan.tokens,
         "seed": plan.seed,
-        "hyperparameters": plan.hyperparameters,
+        "hyperparameters": plan.hyperparameters | _vectors_given(plan),
         "data_digest": data_digest,
         "vocabulary_size": len(vocabulary.words),
         "weights": trainable_weights(trained.network),
@@ -323,6 +365,11 @@ def training_report(
         **decision.as_dict(),
         "versions": versions(),
     }
+
+
+def _vectors_given(plan: TrainingPlan) -> dict[str, str]:
+    """Name pre-trained vectors by their content, where there are any: where the file lies does not matter."""
+    return {"vectors_sha256": vectors.digest(plan.vectors_path)} if plan.vectors_path else {}
 
 
 def read_report(train_dir: Path | str) -> dict[str, Any]:
