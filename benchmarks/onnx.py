@@ -28,6 +28,7 @@ import pandas as pd
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from benchmarks.pages import figure, machine, sheet, write_measured
 from benchmarks.variant import BATCHES, VARIANTS
 from compliance import export, folder, model
 from compliance.generate import connected_car
@@ -204,17 +205,6 @@ def times(measured: dict[str, list[dict[str, Any]]], name: str, size: int | None
     return "1" if name == BASE else f"{figure(middle)} ({figure(low)} to {figure(high)})"
 
 
-def figure(value: float) -> str:
-    """Write a positive number with two or three significant digits."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.2g}"
-
-
-def sheet(*rows: list[str]) -> str:
-    """Write rows as a Markdown table, the first being its head."""
-    head, *others = rows
-    return "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---"] * len(head), *others])
-
-
 def tables(place: Path, measured: dict[str, list[dict[str, Any]]]) -> str:
     """Write what was measured as Markdown."""
     held, same = sizes(place), parity(place)
@@ -242,26 +232,13 @@ def tables(place: Path, measured: dict[str, list[dict[str, Any]]]) -> str:
 
 def told(texts: int, turns: int, seconds: float) -> str:
     """Say on what, with what and how was measured."""
-    versions = ", ".join(
-        f"{canonicalize_name(name)} {importlib.metadata.version(name)}"
-        for module in ("keras", "tensorflow", "onnxruntime")
-        for name in sorted(set(importlib.metadata.packages_distributions()[module]))
-    )
     extras = {extra: figure(installed(of_extra(extra)) / MEGABYTE) for extra in ("serve", "train")}
     return (
-        f"{len(os.sched_getaffinity(0))} cores, Python {sys.version.split()[0]}, {versions}; {texts:,} texts, "
+        f"{machine('keras', 'tensorflow', 'onnxruntime')}; {texts:,} texts, "
         f"turns: {turns}, with {seconds:g} s for each variant and size of batch. Installed whole, the scoring "
         f"service's libraries (extra `serve`) take {extras['serve']} MB, those of training (extra `train`) "
         f"{extras['train']} MB.\n"
     )
-
-
-def with_measured(page: str, new: str) -> str:
-    """Give a page with other tables between its marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin and end, f"{PAGE.name} lacks the lines {BEGIN.strip()} and {END.strip()}: write them back"
-    return f"{before}{BEGIN}{new}{END}{after}"
 
 
 def main() -> None:
@@ -283,7 +260,7 @@ def main() -> None:
         made = f"{told(texts, options.turns, options.seconds)}\n{tables(place, measured)}"
     print(made, end="")
     if not options.dry:
-        PAGE.write_text(with_measured(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
+        write_measured(PAGE, BEGIN, END, made)
 
 
 if __name__ == "__main__":

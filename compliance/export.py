@@ -4,13 +4,25 @@
 
 Operators of opset 17 (IR 8, the widest reach) and one of ONNX Runtime's own, Tokenizer. The front cuts texts exactly
 as `compliance.text.tokenize` does.
+
+The converter reads TensorFlow's graphs alone. Where another backend computes, the network is handed as a .keras file to
+a process of its own, which loads it with TensorFlow and converts it there:
+
+    KERAS_BACKEND=tensorflow python -m compliance.export network.keras network.onnx
 """
 
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, checker, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from compliance import backend, folder
+from compliance.errors import ComplianceError
 from compliance.scorer import WORD
 from compliance.vocabulary import PADDING, UNKNOWN, Vocabulary
 
@@ -20,6 +32,11 @@ if TYPE_CHECKING:
 OPSETS = {"": 17, "ai.onnx.ml": 2, "com.microsoft": 1}
 IR_VERSION = 8
 INPUT, NUMBERS, OUTPUT = "text", "numbers", "probability"
+SECONDS = 300  # that the other process may take
+
+
+class ExportFailed(ComplianceError):
+    """The other process did not convert the network; the message holds what it said."""
 
 
 def to_onnx(network: "keras.Model", vocabulary: Vocabulary, tokens: int) -> bytes:
@@ -89,13 +106,42 @@ def _text_front(vocabulary: Vocabulary, tokens: int) -> tuple[list[NodeProto], l
 
 def _network(network: "keras.Model") -> tuple[list[NodeProto], list[TensorProto]]:
     """Convert a network to nodes from `numbers` to `probability`, and their constants, in canonical form."""
-    import onnxmltools
-
-    graph = onnxmltools.convert_keras(network, target_opset=OPSETS[""]).graph
+    graph = (_convert(network) if backend.name() == backend.TENSORFLOW else _convert_elsewhere(network)).graph
     (tokens,), (score,) = graph.input, graph.output
     canonical = _Canonical(graph, {tokens.name: NUMBERS, score.name: OUTPUT})
     canonical.visit(score.name)
     return canonical.nodes, canonical.constants
+
+
+def _convert(network: "keras.Model") -> ModelProto:
+    """Convert a network; the backend must be TensorFlow."""
+    import onnxmltools
+
+    return onnxmltools.convert_keras(network, target_opset=OPSETS[""])  # type: ignore[no-any-return]
+
+
+def _convert_elsewhere(network: "keras.Model") -> ModelProto:
+    """Convert a network in a process whose backend is TensorFlow, on the CPU: this one may hold the GPU's memory."""
+    with tempfile.TemporaryDirectory() as temporary:
+        saved, converted = Path(temporary) / "network.keras", Path(temporary) / "network.onnx"
+        saved.write_bytes(folder.keras_archive(network))
+        project = str(Path(__file__).resolve().parents[1])
+        environment = os.environ | {
+            backend.VARIABLE: backend.TENSORFLOW,
+            "CUDA_VISIBLE_DEVICES": "",
+            "PYTHONPATH": os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH")])),
+        }
+        command = [sys.executable, "-m", __name__, str(saved), str(converted)]
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=temporary
+        )
+        if ended.returncode != 0:
+            last = ended.stderr.strip().splitlines()[-1:] or ["no word"]
+            raise ExportFailed(
+                f"TensorFlow could not convert the network (exit {ended.returncode}): {last[0]}. "
+                'Is it installed? pip install "trey[train]"'
+            )
+        return ModelProto.FromString(converted.read_bytes())  # type: ignore[no-any-return]
 
 
 class _Canonical:
@@ -148,3 +194,16 @@ class _Canonical:
             self.nodes.append(written)
             self._equal[made_of] = outputs
         return self._equal[made_of]
+
+
+def main(saved: str, converted: str) -> None:
+    """Convert the network in a .keras file, without a text front; what `_convert_elsewhere` starts."""
+    backend.settle()
+    import keras
+
+    network = keras.saving.load_model(saved, compile=False)
+    Path(converted).write_bytes(_convert(network).SerializeToString())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

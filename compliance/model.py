@@ -7,15 +7,17 @@ last layer `score` (sigmoid), which is what the exporter relies on.
 import difflib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from compliance import backend, vectors
+from compliance.architectures import bag_of_ngrams
 from compliance.calibration import Decision
 from compliance.errors import BadInput, ComplianceError
 from compliance.vocabulary import UNKNOWN, Vocabulary
@@ -31,9 +33,10 @@ STEPS = (3, 3, 3)  # words that each step of a context looks at: seven in all
 HEAVIEST = 1_000  # weight of a row
 FORGOTTEN = 0.02  # share of words that training hides
 LAB_EMBEDDING, LAB_UNITS = 100, 64  # as the published lab chose them
+TAKES_VECTORS = ("lab-reference",)  # architectures whose words may be given vectors that were trained before
 HYPERPARAMETERS = (
-    "epochs", "batch_size", "learning_rate", "patience", "noncompliant_weight", "maximum_words", "nearest_year",
-    "misspellings",
+    "epochs", "batch_size", "learning_rate", "falling_rate", "patience", "noncompliant_weight", "maximum_words",
+    "nearest_year", "misspellings", "precision", "feed",
 )  # fmt: skip
 STEPS_AT_ONCE = 16  # training steps between two visits to Python
 SCORED_AT_ONCE = 1_024
@@ -54,12 +57,16 @@ class TrainingPlan:
     maximum_words: int = 10_000  # words in the vocabulary at most
     nearest_year: bool = True  # read a year that training never named as the nearest it named
     misspellings: bool = False  # read a misspelt word as the word it was meant to be
+    vectors_path: str = ""  # file of pre-trained word vectors, in GloVe's format; none if empty
     epochs: int = 6
     batch_size: int = 64
     learning_rate: float = 0.002
+    falling_rate: bool = False  # let the learning rate fall to nothing over the epochs
     patience: int = 3  # epochs without a better validation loss before training stops
     noncompliant_weight: float = 1.0  # how much a non-compliant row counts, where a compliant one counts 1
     seed: int = 7
+    precision: str = backend.FLOAT32  # of the sums while training; what is kept is float32
+    feed: str = backend.ARRAYS  # how rows reach the network
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant, all at once."""
@@ -82,9 +89,14 @@ class TrainingPlan:
         if not 0 < self.noncompliant_weight <= HEAVIEST:
             told = f"noncompliant_weight is {self.noncompliant_weight}; give one above 0, up to {HEAVIEST:,}"
             yield f"{told}: --set train.noncompliant_weight=1"
+        if self.vectors_path and self.architecture in set(ARCHITECTURES) - set(TAKES_VECTORS):
+            taking = " or ".join(TAKES_VECTORS)
+            told = f"vectors_path is given, but {self.architecture} learns its own vectors; {taking} takes them"
+            yield f"{told}: --set train.architecture={TAKES_VECTORS[0]}, or --set train.vectors_path=''"
+        yield from backend.faults(self.precision, self.feed)
 
     @property
-    def hyperparameters(self) -> dict[str, int | float]:
+    def hyperparameters(self) -> dict[str, int | float | str]:
         """Give what decides how the network learns, apart from the seed."""
         return {name: getattr(self, name) for name in HYPERPARAMETERS}
 
@@ -97,6 +109,7 @@ class Trained:
     history: pd.DataFrame  # epoch (from 1), loss, accuracy, validation_loss, validation_accuracy
     best_epoch: int
     given: pd.Series  # every distinct normalized text it was given, to learn from or to choose by, in order
+    rows_per_second: float  # in the median epoch, without validation; depends on the machine
 
     @property
     def best(self) -> pd.Series:
@@ -146,7 +159,7 @@ def context_cnn(words: int, tokens: int) -> "keras.Model":
 
 
 def lab_reference(words: int, tokens: int) -> "keras.Model":
-    """Build the published lab's network; its frozen vectors are random here, where the lab loads pre-trained ones."""
+    """Build the published lab's network; its frozen vectors are random, unless a plan names pre-trained ones."""
     import keras
     from keras import layers
 
@@ -158,38 +171,57 @@ def lab_reference(words: int, tokens: int) -> "keras.Model":
     return keras.Model(numbers, score, name="lab_reference")
 
 
+def lab_reference_trained(words: int, tokens: int) -> "keras.Model":
+    """Build the published lab's network with vectors that learn, to tell what freezing them costs."""
+    network = lab_reference(words, tokens)
+    network.get_layer("embedding").trainable = True
+    return network
+
+
 ARCHITECTURES: dict[str, Callable[[int, int], "keras.Model"]] = {
     "context-cnn": context_cnn,
     "word-cnn": word_cnn,
     "lab-reference": lab_reference,
+    "lab-reference-trained": lab_reference_trained,
+    "bag-of-ngrams": bag_of_ngrams,
 }
 
 
 def set_seed(seed: int) -> None:
-    """Make everything that Keras and TensorFlow draw or add up from here on repeatable, in this process."""
-    _settle_tensorflow()
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    """Make everything that Keras and its backend draw or add up from here on repeatable, in this process."""
+    backend.repeatable(seed)
 
 
 def build(plan: TrainingPlan, vocabulary: Vocabulary) -> "keras.Model":
-    """Build the network of a plan, its first weights drawn from the plan's seed."""
+    """Build the network of a plan, its first weights drawn from the plan's seed.
+
+    Raises:
+        BadInput: The vectors that the plan names cannot be used.
+    """
     set_seed(plan.seed)
     network = ARCHITECTURES[plan.architecture](vocabulary.size, plan.tokens)
     if plan.architecture == "context-cnn":
         _forget_unknown(network)
+    if plan.vectors_path:
+        vectors.place(network, given_vectors(plan, vocabulary))
     return network
+
+
+def given_vectors(plan: TrainingPlan, vocabulary: Vocabulary) -> vectors.Vectors:
+    """Read the pre-trained vectors that a plan names for the words of a vocabulary.
+
+    Raises:
+        BadInput: They cannot be used.
+    """
+    return vectors.read(plan.vectors_path, vocabulary.words, LAB_EMBEDDING)
 
 
 def _forget_unknown(network: "keras.Model") -> None:
     """Let an unknown word begin as a forgotten one: where training knows all its words, it would stay as drawn."""
     embedding = network.get_layer("embedding")
-    [vectors] = embedding.get_weights()
-    vectors[UNKNOWN] = 0
-    embedding.set_weights([vectors])
+    [drawn] = embedding.get_weights()
+    drawn[UNKNOWN] = 0
+    embedding.set_weights([drawn])
 
 
 def train(
@@ -201,7 +233,9 @@ def train(
 ) -> Trained:
     """Train a network and keep the weights of the epoch with the lowest validation loss.
 
-    The same arguments give the same weights on the same kind of machine.
+    The same arguments give the same weights on the same kind of machine. At a mixed precision a copy of the network
+    learns, and its weights are put into the float32 network that is given back: that one is calibrated, exported and
+    judged. The history tells of the copy.
 
     Args:
         plan: What to train and how.
@@ -213,25 +247,27 @@ def train(
     Raises:
         TrainingDiverged: The validation loss became something that is no number.
     """
+    network = build(plan, vocabulary)  # before Keras is imported here: it settles the backend
     import keras
 
-    network = build(plan, vocabulary)
-    network.compile(
-        optimizer=keras.optimizers.Adam(plan.learning_rate),
+    learner = backend.at_precision(network, plan.precision)
+    learner.compile(
+        optimizer=backend.optimizer(_learning_rate(plan, len(training)), plan.precision),
         loss="binary_crossentropy",
         metrics=["accuracy"],
-        jit_compile=False,  # compiling takes longer than it saves on networks this small
+        jit_compile=backend.compiles(),
         steps_per_execution=STEPS_AT_ONCE,
     )
     stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=plan.patience, restore_best_weights=True)
     lines = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: report(_line(plan, epoch, logs)))
-    fitted = network.fit(
-        *arrays(training, vocabulary, plan.tokens),
+    clock = backend.Clock()
+    fitted = learner.fit(
+        **backend.fed(*arrays(training, vocabulary, plan.tokens), plan.feed, plan.batch_size, plan.seed),
         validation_data=arrays(validation, vocabulary, plan.tokens),
+        validation_batch_size=plan.batch_size,
         epochs=plan.epochs,
-        batch_size=plan.batch_size,
         class_weight=None if plan.noncompliant_weight == 1 else {0: 1.0, 1: plan.noncompliant_weight},
-        callbacks=[keras.callbacks.TerminateOnNaN(), stopping, lines],
+        callbacks=[keras.callbacks.TerminateOnNaN(), clock.callback(), stopping, lines],
         verbose=0,
     )
     history = _history(fitted.history)
@@ -240,8 +276,21 @@ def train(
             f"the loss is no number after {len(history)} epochs at learning_rate {plan.learning_rate}: "
             f"--set train.learning_rate={plan.learning_rate / 10:g}"
         )
+    if learner is not network:
+        network.set_weights(learner.get_weights())
     given = pd.concat([training["normalized"], validation["normalized"]]).drop_duplicates()
-    return Trained(network, history, stopping.best_epoch + 1, given.sort_values(ignore_index=True))
+    speed = clock.rows_per_second(len(training))
+    return Trained(network, history, stopping.best_epoch + 1, given.sort_values(ignore_index=True), speed)
+
+
+def _learning_rate(plan: TrainingPlan, rows: int) -> Any:
+    """Give the size of a correction, or how it falls to nothing (after I. Loshchilov, F. Hutter, arXiv:1608.03983)."""
+    import keras
+
+    if not plan.falling_rate:
+        return plan.learning_rate
+    steps = math.ceil(rows / plan.batch_size) * plan.epochs
+    return keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps)
 
 
 def arrays(rows: pd.DataFrame, vocabulary: Vocabulary, tokens: int) -> tuple[np.ndarray, np.ndarray]:
@@ -304,7 +353,7 @@ def training_report(
         "architecture": plan.architecture,
         "tokens": plan.tokens,
         "seed": plan.seed,
-        "hyperparameters": plan.hyperparameters,
+        "hyperparameters": plan.hyperparameters | _vectors_given(plan),
         "data_digest": data_digest,
         "vocabulary_size": len(vocabulary.words),
         "weights": trainable_weights(trained.network),
@@ -312,9 +361,15 @@ def training_report(
         "best_epoch": trained.best_epoch,
         "validation_loss": float(trained.best["validation_loss"]),
         "validation_accuracy": float(trained.best["validation_accuracy"]),
+        "backend": backend.name(),
         **decision.as_dict(),
         "versions": versions(),
     }
+
+
+def _vectors_given(plan: TrainingPlan) -> dict[str, str]:
+    """Name pre-trained vectors by their content, where there are any: where the file lies does not matter."""
+    return {"vectors_sha256": vectors.digest(plan.vectors_path)} if plan.vectors_path else {}
 
 
 def read_report(train_dir: Path | str) -> dict[str, Any]:
@@ -348,7 +403,7 @@ def read_given(train_dir: Path | str) -> pd.DataFrame:
 
 def read_network(path: Path | str) -> "keras.Model":
     """Load a network from its .keras file, to score with."""
-    _settle_tensorflow()
+    backend.full_precision()
     import keras
 
     return keras.saving.load_model(path, compile=False)
@@ -356,23 +411,7 @@ def read_network(path: Path | str) -> "keras.Model":
 
 def versions() -> dict[str, str]:
     """Give the versions of the libraries that made a model."""
-    import keras
-    import onnx
-    import onnxmltools
-    import tensorflow as tf
-
-    return {
-        "keras": keras.__version__,
-        "onnx": onnx.__version__,
-        "onnxmltools": onnxmltools.__version__,
-        "tensorflow": tf.__version__,
-    }
-
-
-def _settle_tensorflow() -> None:
-    """Choose what TensorFlow reads from the environment when it is first imported, unless somebody chose already."""
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it sums in an order that differs from machine to machine
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors reach us as exceptions, the rest is noise in a notebook
+    return backend.versions() | {name: metadata.version(name) for name in ("onnx", "onnxmltools")}
 
 
 def _line(plan: TrainingPlan, epoch: int, logs: dict[str, float]) -> str:

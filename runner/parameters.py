@@ -98,7 +98,12 @@ def filled_by_runner(pipeline: Pipeline, phase: str, name: str) -> bool:
 
 def is_input(name: str) -> bool:
     """Tell whether the content behind this parameter's path counts as an input."""
-    return name == "source" or name.endswith(("_path", "_dir"))
+    return is_source(name) or name.endswith(("_path", "_dir"))
+
+
+def is_source(name: str) -> bool:
+    """Tell whether this parameter names something to read: a path, an address, or what is generated."""
+    return name == "source" or name.endswith("_source")
 
 
 def is_place(name: str) -> bool:
@@ -260,11 +265,11 @@ def _missing(phase: str, values: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         if value is REQUIRED:
             yield f"{phase}.{name} has no value and no default; give --set {phase}.{name}=VALUE"
-    source = values.get("source")
-    if not isinstance(source, str) or not source or is_address(source) or is_secret("source", source):
-        return
-    if not _exists(Path(source)):
-        yield f"{phase}.source is {source}, which does not exist; give --set {phase}.source=PATH"
+    for name, source in values.items():
+        if not is_source(name) or not isinstance(source, str) or not source:
+            continue
+        if not is_address(source) and not is_secret(name, source) and not _exists(Path(source)):
+            yield f"{phase}.{name} is {source}, which does not exist; give --set {phase}.{name}=PATH"
 
 
 def _exists(path: Path) -> bool:

@@ -27,6 +27,7 @@ _KEYS = (
     "gates",
     "outcome",
     "uses",
+    "variables",
     "external",
     "scraps",
     "timeouts",
@@ -66,6 +67,7 @@ class Pipeline:
         gates: The rules of each guarded phase; an empty list refuses.
         outcome: The rules that must hold after the last phase, or the run is no release; none where nothing must.
         uses: Modules that a phase uses without importing them.
+        variables: Environment variables that count as inputs of a phase.
         external: For each scheme, `module:function` that tells the state of a place.
         scraps: What each phase glues, and what it means.
         timeouts: Seconds that a phase may take; a phase that is not named may take any.
@@ -81,6 +83,7 @@ class Pipeline:
     gates: Mapping[str, tuple[Rule, ...]]
     outcome: tuple[Rule, ...]
     uses: Mapping[str, tuple[str, ...]]
+    variables: Mapping[str, tuple[str, ...]]
     external: Mapping[str, str]
     scraps: Mapping[str, Mapping[str, str]]
     timeouts: Mapping[str, float]
@@ -198,6 +201,9 @@ class _Reader:
             gates=self._gates(order),
             outcome=self._outcome(order),
             uses={phase: self._modules(phase, names) for phase, names in self._by_phase("uses").items()},
+            variables={
+                phase: self._names(f"variables.{phase}", names) for phase, names in self._by_phase("variables").items()
+            },
             external=self._external(),
             scraps=self.scraps,
             timeouts=self._timeouts(),

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,6 +100,8 @@ class Prepared:
         contents |= {
             name: fingerprint.input_digest(value) for name, value in values.items() if parameters.is_input(name)
         }
+        variables = pipeline.variables.get(phase, ())
+        contents |= {name: os.environ[name] for name in variables if name in os.environ}
         if GATES_PATH in notebook.parameters and evidence is not None:
             contents[GATES_PATH] = evidence
         return Inputs(

@@ -1,5 +1,8 @@
 """The networks before training, after it, and what training promises."""
 
+import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,41 @@ def test_the_lab_s_vectors_are_frozen() -> None:
     layers = model.layers(network).set_index("layer")
     assert layers.loc["embedding", ["trainable", "frozen"]].tolist() == [0, 300]
     assert layers["trainable"].sum() == model.trainable_weights(network)
+    trained = model.build(model.TrainingPlan(architecture="lab-reference-trained", tokens=5), Vocabulary(("iron",)))
+    assert model.trainable_weights(trained) == model.trainable_weights(network) + 300
+
+
+def test_pre_trained_vectors_stand_where_their_words_are_and_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text(f"steel{' 0.5' * 100}\n", encoding="utf-8")
+    plan = model.TrainingPlan(architecture="lab-reference", tokens=16, epochs=1, vectors_path=str(path))
+    rows = descriptions(200, seed=1)
+    vocabulary = Vocabulary(("iron", "steel"))
+    trained = model.train(plan, vocabulary, rows, rows[:50])
+    [table] = trained.network.get_layer("embedding").get_weights()
+    assert (table[vocabulary.numbers["steel"]] == 0.5).all()
+    assert not np.delete(table, vocabulary.numbers["steel"], axis=0).any()
+
+
+def test_a_report_names_pre_trained_vectors_by_their_content_not_by_their_place(tmp_path: Path, tiny: Tiny) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(b"steel 1")
+    decision = Decision(Calibration(), missed_cost=10, threshold=0.1)
+    plan = model.TrainingPlan(architecture="lab-reference", vectors_path=str(path))
+    told = model.training_report(plan, tiny.vocabulary, tiny.trained, decision, "d")
+    assert told["hyperparameters"]["vectors_sha256"] == hashlib.sha256(b"steel 1").hexdigest()
+    assert str(tmp_path) not in json.dumps(told)
+    without = model.training_report(tiny.plan, tiny.vocabulary, tiny.trained, decision, "d")
+    assert "vectors_sha256" not in without["hyperparameters"]
+
+
+def test_vectors_for_a_network_that_learns_its_own_are_refused() -> None:
+    with pytest.raises(BadInput) as refused:
+        model.TrainingPlan(vectors_path="glove.txt")
+    assert refused.value.faults == (
+        "vectors_path is given, but context-cnn learns its own vectors; lab-reference takes them: "
+        "--set train.architecture=lab-reference, or --set train.vectors_path=''",
+    )
 
 
 def test_first_weights_follow_from_the_seed() -> None:
@@ -89,6 +127,17 @@ def test_training_stops_when_it_gets_no_better() -> None:
     assert trained.best_epoch == len(trained.history) - 1
 
 
+def test_a_falling_rate_ends_at_nothing() -> None:
+    rows = descriptions(100, seed=1)
+    vocabulary = Vocabulary.learn(rows["normalized"], 100)
+    plan = model.TrainingPlan(tokens=12, epochs=3, batch_size=10, falling_rate=True)
+    optimizer = model.train(plan, vocabulary, rows, rows).network.optimizer
+    assert int(optimizer.iterations) == 30
+    assert float(optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+    constant = model.train(replace(plan, falling_rate=False), vocabulary, rows, rows).network.optimizer
+    assert float(constant.learning_rate) == pytest.approx(plan.learning_rate)
+
+
 def test_each_epoch_is_told_in_one_line() -> None:
     rows = descriptions(60, seed=1)
     lines: list[str] = []
@@ -120,7 +169,8 @@ def test_impossible_choices_are_told_all_at_once() -> None:
     with pytest.raises(BadInput) as refused:
         model.TrainingPlan(architecture="word-cn", tokens=0, epochs=-1, learning_rate=0, noncompliant_weight=0)
     assert refused.value.faults == (
-        "architecture is 'word-cn'; it may be context-cnn, lab-reference, word-cnn: --set train.architecture=word-cnn",
+        "architecture is 'word-cn'; it may be bag-of-ngrams, context-cnn, lab-reference, lab-reference-trained, "
+        "word-cnn: --set train.architecture=word-cnn",
         "tokens is 0; give a whole number above 0: --set train.tokens=32",
         "epochs is -1; give a whole number above 0: --set train.epochs=6",
         "learning_rate is 0; give one above 0, up to 1: --set train.learning_rate=0.002",
@@ -137,11 +187,14 @@ def test_the_report_tells_what_was_chosen_and_what_came_of_it(tiny: Tiny) -> Non
         "epochs": 4,
         "batch_size": 32,
         "learning_rate": 0.01,
+        "falling_rate": False,
         "patience": 3,
         "noncompliant_weight": 1.0,
         "maximum_words": 10_000,
         "nearest_year": True,
         "misspellings": False,
+        "precision": "float32",
+        "feed": "arrays",
     }
     assert (report["threshold"], report["missed_cost"]) == (0.08, 10)
     assert report["calibration"] == {"slope": 0.5, "intercept": 0.0, "texts": 54}

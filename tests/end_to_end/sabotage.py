@@ -158,7 +158,10 @@ data.write_report(folder, data.load_report(folder) | {"data_digest": data.data_d
         cells={
             "train": REWRITE
             + """
-scores = np.sort(scorer.score(list(test["text"][test["label"] == 1])).astype(float))
+milder = correct(0.35, 0)  # so that its answers to sure texts differ
+write(milder)
+asked = list(test["text"][test["label"] == 1])
+scores = np.sort(model.probabilities(milder, vocabulary, tokens, asked).astype(float))
 near = scores[len(scores) // 14 : len(scores) // 10]  # between two of these, where they lie far enough apart
 place = int(np.diff(near).argmax())
 rethink(float(near[place : place + 2].mean()))

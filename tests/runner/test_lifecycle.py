@@ -85,6 +85,23 @@ def test_an_unchanged_run_is_copied_after_its_digest_was_checked(chain: Project)
     assert third["decision"] == first["decision"]
 
 
+def test_an_environment_variable_that_the_pipeline_names_counts(
+    chain: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = chain.root / "params" / "pipeline.yaml"
+    path.write_text(path.read_text() + "\nvariables: {make: [ENGINE_KIND]}\n")
+    monkeypatch.delenv("ENGINE_KIND", raising=False)
+    chain.run()
+    assert statuses(chain.run()) == {"make": "cached", "use": "cached"}
+    monkeypatch.setenv("ENGINE_KIND", "other")
+    found = chain.run()
+    assert statuses(found)["make"] == "succeeded"
+    assert whys(found)["make"] == "ENGINE_KIND absent → other"
+    assert found["phases"]["make"]["inputs"]["ENGINE_KIND"] == "other"
+    monkeypatch.delenv("ENGINE_KIND")
+    assert statuses(chain.run()) == {"make": "cached", "use": "cached"}
+
+
 WATCHED = """
 import sys
 def watch(event, arguments):

@@ -61,6 +61,16 @@ def test_paths_start_from_where_they_were_written(two: Project) -> None:
     assert found["train"]["model_store"] == f"{two.root}/models"
 
 
+@pytest.mark.parametrize("name", ["source", "challenge_source", "model_path", "train_dir"])
+def test_what_lies_behind_a_name_is_an_input(name: str) -> None:
+    assert parameters.is_input(name)
+
+
+@pytest.mark.parametrize("name", ["sources", "resource", "model_store", "path", "directory"])
+def test_other_names_are_no_input(name: str) -> None:
+    assert not parameters.is_input(name)
+
+
 @pytest.mark.parametrize("value", ["https://host/a.csv", "generated:cars", "azureml:data:1", ""])
 def test_what_is_no_path_here_stays(two: Project, value: str) -> None:
     assert resolve(two, f"prepare.source='{value}'", "train.key=a")["prepare"]["source"] == value
