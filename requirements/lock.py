@@ -20,9 +20,10 @@ ROOT = HERE.parent
 ENVIRONMENTS = {
     "runner": [],
     "dev": ["train", "serve", "delivery", "keyvault", "dev"],
+    "jax": ["jax"],  # added to dev where training under JAX is tested
     "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml-v1", "dev"],
 }
-ALL_FOR_CPU = ["train", "serve", "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
+ALL_FOR_CPU = ["train", "jax", "serve", "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
 
 CONDA_HEADER = """\
 # conda environment for laptops and Azure ML compute: the pins of requirements/environment.txt, inline,
