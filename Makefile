@@ -3,6 +3,7 @@
 # make lab   JupyterLab with everything in it (.venv-lab, from the pins of environment.yml)
 # make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
 # make azurite  what the tests need to store in blob storage: Microsoft's Azurite; without npm, they are skipped
+# make jax   what the tests need to train under JAX, too; without it, they are skipped
 # make lock  compile the locks and environment.yml again (UPGRADE=1 takes newer versions)
 #
 # ARGS are passed on: make run ARGS="--params params/ci.yaml"; make test ARGS="-k gates -x"
@@ -16,7 +17,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help run test lint lab node azurite lock secrets benchmark
+.PHONY: help run test lint lab node azurite jax lock secrets benchmark
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -44,6 +45,8 @@ node: tests/node/node_modules/ready
 
 azurite: tests/azurite/node_modules/ready
 
+jax: .venv/jax
+
 lock: .venv/ready
 	$(BIN)/python requirements/lock.py $(if $(UPGRADE),--upgrade)
 
@@ -67,6 +70,10 @@ endef
 
 .venv-lab/ready: requirements/environment.txt pyproject.toml
 	$(call install,requirements/environment.txt,.venv-lab)
+
+.venv/jax: .venv/ready requirements/jax.txt
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements/jax.txt
+	@touch $@
 
 tests/node/node_modules/ready: tests/node/package-lock.json tests/node/.npmrc
 	cd tests/node && npm ci --loglevel=error

@@ -26,13 +26,13 @@ PLAIN, PLAIN_WITH_LOOKUP = f"{baseline.NAME}, tuned", f"{baseline.NAME}, tuned, 
 LAB_TRAINED = "lab reference, vectors trained"
 AS_PUBLISHED = {"architecture": "lab-reference", "nearest_year": False, "misspellings": False}
 NETWORKS: dict[str, dict[str, Any]] = {  # what they change in the plan
+    DEFAULT: {},
     LAB: AS_PUBLISHED,
     LAB_WITH_VECTORS: AS_PUBLISHED,
     LAB_TRAINED: AS_PUBLISHED | {"architecture": "lab-reference-trained"},
     "word CNN": {"architecture": "word-cnn", "nearest_year": False},
     "word CNN, numeric bins": {"architecture": "word-cnn", "nearest_year": True},
     "bag of n-grams": {"architecture": "bag-of-ngrams", "nearest_year": True},
-    DEFAULT: {},
 }
 
 
@@ -67,9 +67,9 @@ def measure(data: DataSet, place: Path) -> dict[str, Measured]:
     found = {}
     for name, changed in NETWORKS.items():
         given = {"vectors_path": str(vectors_path)} if name == LAB_WITH_VECTORS else {}
-        found[name] = _noted(name, lambda change=changed | given: network(data, replace(data.plan, **change)))
-    found[PLAIN] = _noted(PLAIN, lambda: plain(data, lambda text: text))
-    found[PLAIN_WITH_LOOKUP] = _noted(PLAIN_WITH_LOOKUP, lambda: plain(data, reader(data)))
+        found[name] = _noted(name, data, lambda change=changed | given: network(data, replace(data.plan, **change)))
+    found[PLAIN] = _noted(PLAIN, data, lambda: plain(data, lambda text: text))
+    found[PLAIN_WITH_LOOKUP] = _noted(PLAIN_WITH_LOOKUP, data, lambda: plain(data, reader(data)))
     return found
 
 
@@ -124,7 +124,10 @@ def _read(texts: pd.DataFrame, read: Callable[[str], str]) -> pd.DataFrame:
     return texts.assign(normalized=texts["normalized"].map(read))
 
 
-def _noted(name: str, measured: Callable[[], Measured]) -> Measured:
+def _noted(name: str, data: DataSet, measured: Callable[[], Measured]) -> Measured:
     found = measured()
-    print(f"  {name}: trained in {found.seconds:.1f} s", file=sys.stderr)
+    accuracies = ", ".join(
+        f"{asked} {(found.flags[asked] == (texts['label'] == 1)).mean():.4f}" for asked, texts in data.asked.items()
+    )
+    print(f"  {name}: trained in {found.seconds:.1f} s, accuracy on {accuracies}", file=sys.stderr)
     return found

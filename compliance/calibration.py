@@ -95,7 +95,7 @@ def fit(odds: np.ndarray, labels: Sequence[int] | np.ndarray, weight: float = 1.
     that tells the texts apart without an error would become infinitely sure. Drawing its labels towards the middle,
     Platt's way out, goes by the label with more texts and makes the other's probabilities far too timid.
 
-    A network whose order of the texts is no better than chance is left as it is: turning it round would hide that.
+    A network that no factor makes less surprised than even odds is left as it is: turning it round would hide that.
 
     Args:
         odds: The network's log-odds, of distinct texts.
@@ -150,8 +150,8 @@ def operating_point(labels: Sequence[int] | np.ndarray, probabilities: np.ndarra
 
     Each text counts twice: by its label, and by what its calibrated probability expects. The labels alone would hang
     the choice on a handful of texts that are labelled wrongly; the probabilities alone call for 1 / (1 + missed_cost)
-    (Elkan 2001, theorem 1), whatever happened. Together they cost less on new texts than either (docs/BENCHMARKS.md).
-    Of thresholds that cost the same, the nearest to what the probabilities call for is taken.
+    (Elkan 2001, theorem 1), whatever happened. Of thresholds that cost the same, the nearest to what the probabilities
+    call for is taken.
 
     Args:
         labels: Of distinct texts; 1 is non-compliant.

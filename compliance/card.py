@@ -301,7 +301,7 @@ def _against_baseline(difference: Difference) -> str:
 
 def _slices(bounds: Sequence[Bound]) -> str:
     found = slices.bounds_table(list(bounds)).reset_index()
-    return "The lower ends hold, at 95 %, for all slices together. The least certain come first.\n\n" + table(
+    return "Each lower end is taken at its level of Holm's procedure. The least certain come first.\n\n" + table(
         list(found.columns), found.to_numpy().tolist()
     )
 

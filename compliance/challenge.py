@@ -40,17 +40,18 @@ class Challenge:
 
     answers: Mapping[str, Answer]  # by name of the set
 
-    @property
-    def worst(self) -> str:
-        """Name of the set whose accuracy is surest to be low."""
-        return min(self.answers, key=lambda name: (self.answers[name].accuracy.low, name))
+    def worst(self, floor: float) -> str:
+        """Name the set that speaks for all: one below the floor before one that is not sure to reach it."""
+        accuracy = {name: answer.accuracy for name, answer in self.answers.items()}
+        return min(accuracy, key=lambda name: (accuracy[name].value >= floor, accuracy[name].low, name))
 
-    def scraps(self) -> dict[str, float | str]:
-        """Give what gates look at: the worst set, which speaks for all."""
-        worst = self.answers[self.worst]
+    def scraps(self, floor: float) -> dict[str, float | str]:
+        """Give what gates look at: the worst set by the accuracy that every set must reach."""
+        name = self.worst(floor)
+        worst = self.answers[name]
         return {
             "challenge_sets": len(self.answers),
-            "challenge_worst": self.worst,
+            "challenge_worst": name,
             "challenge_texts": worst.confusion.texts,
             "challenge_accuracy": worst.accuracy.value,
             "challenge_accuracy_low": worst.accuracy.low,

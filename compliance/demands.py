@@ -110,7 +110,8 @@ def judge(  # noqa: PLR0913  the place where questions come together
         size: Millions of bytes of the exported file.
     """
     texts, noncompliant = evaluation.confusion.texts, evaluation.confusion.noncompliant
-    worst_test = behaviour.tests[behaviour.worst]
+    failed_most = behaviour.worst(limits.behaviour)
+    worst_test = behaviour.tests[failed_most]
     good = limits.missed / GOOD_SHARE
     apart = against_baseline.discordant / texts if texts else 0.0
     found = [
@@ -147,7 +148,7 @@ def judge(  # noqa: PLR0913  the place where questions come together
             texts=texts,
         ),
         Demand(
-            f"share of failed cases in the worst behavioural test ({behaviour.worst})",
+            f"share of failed cases in the worst behavioural test ({failed_most})",
             worst_test.failed,
             limits.behaviour,
             at_most=True,
@@ -160,8 +161,9 @@ def judge(  # noqa: PLR0913  the place where questions come together
         what = f"accuracy on the least certain slice ({worst.name})"
         found.insert(3, Demand(what, worst.accuracy, limits.slice_floor, at_most=False, texts=worst.texts))
     if challenge:
-        answer = challenge.answers[challenge.worst]
-        what = f"accuracy on the worst challenge set ({challenge.worst})"
+        failed_set = challenge.worst(limits.challenge_floor)
+        answer = challenge.answers[failed_set]
+        what = f"accuracy on the worst challenge set ({failed_set})"
         found.insert(
             -1, Demand(what, answer.accuracy, limits.challenge_floor, at_most=False, texts=answer.confusion.texts)
         )

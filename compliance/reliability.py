@@ -35,8 +35,8 @@ def error(labels: np.ndarray, probabilities: np.ndarray, seed: int, bins: int = 
     """Give the expected calibration error: how far promise and outcome lie apart, on average over texts.
 
     In bins of equal width (C. Guo et al., On Calibration of Modern Neural Networks, 2017, arXiv:1706.04599), with a
-    percentile bootstrap interval over texts. Chance alone keeps the two apart where a bin holds few texts, so that
-    estimate and interval lie too high rather than too low.
+    percentile bootstrap interval over texts. Chance keeps the two apart where a bin holds few texts, which makes it too
+    high; what cancels within a bin is hidden, which makes it too low.
 
     Args:
         labels: Of distinct texts; 1 is non-compliant.

@@ -25,8 +25,7 @@ class Bound:
         column: The slice column.
         value: Its value; RARE stands for all that are too rare to be judged alone.
         texts: Distinct texts in it.
-        accuracy: With an interval of the level that Holm's procedure gives it, so that all slices' lower ends hold
-            together.
+        accuracy: With an interval of the level that Holm's procedure gives it.
     """
 
     column: str
@@ -77,11 +76,11 @@ def measure(rows: pd.DataFrame, probabilities: Mapping[str, float], column: str,
 
 
 def bounds(tables: Mapping[str, pd.DataFrame], *, floor: float, minimum: int) -> list[Bound]:
-    """Bound the accuracy of every slice from below, all bounds together at 95 %.
+    """Bound the accuracy of every slice from below, each at its level of Holm's procedure.
 
     By Holm's procedure (S. Holm, Scandinavian Journal of Statistics 6, 1979): the slice that is surest to reach the
     floor has to show it most strictly, the next a little less so. Every lower end reaches the floor exactly where the
-    procedure shows it of all slices.
+    procedure shows it of all slices, which is wrong in 5 % of cases at most. As intervals they do not hold together.
 
     Args:
         tables: What `measure` gave, by slice column.

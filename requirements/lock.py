@@ -22,9 +22,10 @@ SERVED = ["collect-azure", "collect-azureml", "telemetry", "telemetry-azure"]  #
 ENVIRONMENTS = {
     "runner": [],
     "dev": ["train", "serve", *SERVED, "delivery", "keyvault", "dev"],
+    "jax": ["jax"],  # added to dev where training under JAX is tested
     "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml-v1", "dev"],
 }
-ALL_FOR_CPU = ["train", "serve", *SERVED, "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
+ALL_FOR_CPU = ["train", "jax", "serve", *SERVED, "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
 
 CONDA_HEADER = """\
 # conda environment for laptops and Azure ML compute: the pins of requirements/environment.txt, inline,

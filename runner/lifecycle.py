@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner import beginning, engines, fingerprint, gates, parameters, planning, record, references, resuming, signals
+from runner import beginning, engines, gates, parameters, planning, record, references, resuming, signals
 from runner.engines import Job
 from runner.errors import BadRequest, RunFailed, RunnerError
 from runner.phase import Events, Listener, add_inputs, injected, new_entry, new_job, run_job
@@ -63,6 +63,7 @@ def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
         earlier = record.load(run_dir)
         name = run_dir.name
         if record.is_complete(run_dir, earlier):
+            record.free_reserve(run_dir)  # of a runner that was killed in its very last step
             raise BadRequest(f"{name} succeeded; there is nothing to resume", next_step=f"trey show {name}")
         if "request" not in earlier:
             raise BadRequest(f"{name} was recorded by an older version and cannot go on", next_step="trey run")
@@ -197,7 +198,7 @@ class _Run:
                 return kept, evidence
             return self.prepared.taken_choice(phase), evidence
         outputs = {name: entry["output_sha256"] or "" for name, entry in self.phases.items()}
-        digest = fingerprint.bytes_digest(evidence) if evidence is not None else None
+        digest = planning.gate_digest(phase, self.record["gates"]) if guarded else None
         inputs = self.prepared.inputs(phase, outputs, digest)
         if stands:
             return self.prepared.keep(self.run_dir, phase, self.phases[phase], inputs), evidence

@@ -221,6 +221,20 @@ def gate_evidence(phase: str, judged: Sequence[GateEntry]) -> bytes:
     return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def gate_digest(phase: str, judged: Sequence[GateEntry]) -> str:
+    """Give the digest of what was decided up to now: each rule, its bound and its verdict.
+
+    What was measured does not count where it is compared with a least or greatest value: a time is another one in
+    every run, and a phase that was let in by it need not run again.
+    """
+    decided = [
+        {name: gate.get(name) for name in ("phase", "scrap", "rule", "bound", "verdict", "waiver")}
+        | ({"value": gate["value"]} if "equals" in gate["rule"] else {})
+        for gate in judged
+    ]
+    return fingerprint.digest_of({"phase": phase, "gates": decided})
+
+
 def judge(
     prepared: Prepared, phase: str, entries: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff] = ()
 ) -> list[GateEntry]:
@@ -285,7 +299,7 @@ def _planned_choice(prepared: Prepared, phase: str, outputs: Mapping[str, str], 
     guarded = GATES_PATH in prepared.pipeline.notebooks[phase].parameters
     if guarded and (new := sorted(references - set(outputs))):
         return Choice(f"{' and '.join(new)} {'runs' if len(new) == 1 else 'run'} before it")
-    evidence = fingerprint.bytes_digest(gate_evidence(phase, judged)) if phase in prepared.pipeline.gates else None
+    evidence = gate_digest(phase, judged) if phase in prepared.pipeline.gates else None
     return prepared.choose(phase, prepared.inputs(phase, outputs, evidence))
 
 

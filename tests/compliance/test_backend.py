@@ -179,7 +179,7 @@ def test_jax_trains_and_the_exported_file_decides_alike() -> None:
     if importlib.util.find_spec("jax") is None:
         if os.environ.get("TREY_REQUIRE_JAX") == "1":
             pytest.fail('TREY_REQUIRE_JAX is 1, but jax is not installed: pip install -e ".[jax]"')
-        pytest.skip('needs jax: pip install -e ".[jax]"')
+        pytest.skip("needs jax: make jax")
     found = learned("jax", "mixed_bfloat16")
     assert found["facts"]["backend"] == "jax"
     assert found["accuracy"] > 0.9

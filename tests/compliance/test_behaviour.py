@@ -68,8 +68,8 @@ def test_the_worst_test_speaks_and_all_bounds_hold_together() -> None:
         [case(FUNCTIONALITY, test="good")] * 60 + [case(FUNCTIONALITY, label=0, test="bad")] * 3, ignore_index=True
     )
     found = behaviour.judge(cases, Told(a=0.9))  # type: ignore[arg-type]
-    assert found.worst == "bad"
-    assert found.scraps() | {"behaviour_failed_high": None} == {
+    assert found.worst(0.05) == "bad"
+    assert found.scraps(0.05) | {"behaviour_failed_high": None} == {
         "behaviour_tests": 2,
         "behaviour_worst": "bad",
         "behaviour_cases": 3,
@@ -79,6 +79,14 @@ def test_the_worst_test_speaks_and_all_bounds_hold_together() -> None:
     assert found.tests["good"].failed.high == pytest.approx(metrics.clopper_pearson(0, 60, 0.95)[1])  # 5 % over two
     assert found.table().index.tolist() == ["bad", "good"]
     assert found.as_dict()["good"]["cases"] == 60
+
+
+def test_a_test_above_the_limit_is_not_hidden_by_a_small_one() -> None:
+    small = [case(FUNCTIONALITY, test="small")] * 20
+    large = [case(FUNCTIONALITY, test="large")] * 1_860 + [case(FUNCTIONALITY, label=0, test="large")] * 140
+    found = behaviour.judge(pd.concat(small + large, ignore_index=True), Told(a=0.9))  # type: ignore[arg-type]
+    assert found.scraps(0.05)["behaviour_worst"] == "large"
+    assert found.scraps(0.05)["behaviour_failed"] > 0.05  # so that the gate fails and does not call it too little data
 
 
 def test_spelling_is_asked_of_any_texts() -> None:
@@ -138,6 +146,11 @@ def test_an_unsound_row_is_refused_by_line(table: Callable[..., str], line: str,
     assert "1 rows of the behavioural tests are unsound" in str(refused.value)
     assert "tests.csv line 3" in str(refused.value)
     assert fault in str(refused.value)
+
+
+def test_two_spellings_of_a_case_are_one(table: Callable[..., str]) -> None:
+    source = table("t,invariance,red steel,blue steel,ok", "t,invariance,Red  steel,BLUE steel.,ok")
+    assert len(behaviour.read(source, DATA, rows=1, seed=1)) == 1
 
 
 def test_a_test_has_one_kind(table: Callable[..., str]) -> None:

@@ -76,7 +76,7 @@ def test_a_missing_column_is_told_with_the_parameter_that_names_it(tmp_path: Pat
 def test_the_worst_set_speaks_for_all() -> None:
     rows, probabilities = asked(phrasing=(400, 2), negation=(400, 40), years=(400, 0))
     judged = challenge.judge(rows, probabilities, {}, threshold=0.5)
-    found = judged.scraps()
+    found = judged.scraps(0.95)
     assert (found["challenge_sets"], found["challenge_worst"], found["challenge_texts"]) == (3, "negation", 400)
     assert found["challenge_accuracy"] == pytest.approx(0.9)
     low, _ = metrics.wilson(360, 400, 1 - 0.05 / 3)
@@ -85,8 +85,15 @@ def test_the_worst_set_speaks_for_all() -> None:
 
 
 def test_few_texts_are_as_bad_as_many_errors() -> None:
-    rows, probabilities = asked(small=(4, 0), large=(400, 20))
-    assert challenge.judge(rows, probabilities, {}, threshold=0.5).worst == "small"
+    rows, probabilities = asked(small=(4, 0), large=(400, 4))
+    assert challenge.judge(rows, probabilities, {}, threshold=0.5).worst(0.95) == "small"
+
+
+def test_a_set_below_the_floor_is_not_hidden_by_a_small_one() -> None:
+    rows, probabilities = asked(small=(20, 0), large=(2_000, 140))
+    found = challenge.judge(rows, probabilities, {}, threshold=0.5).scraps(0.95)
+    assert found["challenge_worst"] == "large"
+    assert found["challenge_accuracy"] < 0.95  # so that the gate fails and does not call it too little data
 
 
 def test_a_probability_that_is_no_number_counts_as_wrong() -> None:
@@ -94,14 +101,14 @@ def test_a_probability_that_is_no_number_counts_as_wrong() -> None:
     probabilities[:] = np.nan
     judged = challenge.judge(rows, probabilities, {}, threshold=0.5)
     assert judged.answers["years"].confusion.errors == 10
-    assert judged.scraps()["challenge_accuracy"] == 0
+    assert judged.scraps(0.95)["challenge_accuracy"] == 0
 
 
 def test_texts_that_stand_in_a_split_are_counted() -> None:
     rows, probabilities = asked(years=(10, 0))
     splits = {"train": rows.iloc[:3], "test": rows.iloc[2:4]}
     judged = challenge.judge(rows, probabilities, splits, threshold=0.5)
-    assert judged.scraps()["challenge_seen"] == 4
+    assert judged.scraps(0.95)["challenge_seen"] == 4
     assert judged.table().loc["years", "seen before"] == "4"
 
 

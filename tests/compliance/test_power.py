@@ -39,6 +39,12 @@ def test_models_as_good_as_the_champion_pass_as_often_as_promised() -> None:
 
 def test_so_many_texts_give_the_chance_that_is_wanted() -> None:
     texts = power.texts_for_difference(0.05, 0.01)
-    assert texts == 3_925
+    assert texts == 3_943
     assert power.of_difference(texts, 0.05, 0.01) == pytest.approx(power.WANTED, abs=0.001)
     assert power.of_difference(0, 0.05, 0.01) == 0
+
+
+@pytest.mark.parametrize("texts", [20, 150, 400])
+def test_models_that_never_differ_need_texts_to_show_it(texts: int) -> None:
+    equal = metrics.accuracy_difference(np.ones(texts, int), np.ones(texts, bool), np.ones(texts, bool), seed=1)
+    assert (power.of_difference(texts, 0.0, 0.01) > 0.5) == (equal.accuracy.low >= -0.01)
