@@ -2,6 +2,7 @@
 # make test  formatting, types, arrows between the rooms, secrets, and all tests
 # make lab   JupyterLab with everything in it (.venv-lab, from the pins of environment.yml)
 # make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
+# make inference-server  what the tests need to run Azure ML's inference server and Triton's client; without it, they are skipped
 # make lock  compile the locks and environment.yml again (UPGRADE=1 takes newer versions)
 #
 # ARGS are passed on: make run ARGS="--params params/ci.yaml"; make test ARGS="-k gates -x"
@@ -15,7 +16,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help run test lint lab node lock secrets benchmark
+.PHONY: help run test lint lab node inference-server lock secrets benchmark
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -40,6 +41,8 @@ lab: .venv-lab/ready
 	.venv-lab/bin/jupyter lab notebooks
 
 node: tests/node/node_modules/ready
+
+inference-server: .venv-inference-server/ready
 
 lock: .venv/ready
 	$(BIN)/python requirements/lock.py $(if $(UPGRADE),--upgrade)
@@ -67,4 +70,10 @@ endef
 
 tests/node/node_modules/ready: tests/node/package-lock.json tests/node/.npmrc
 	cd tests/node && npm ci --loglevel=error
+	@touch $@
+
+.venv-inference-server/ready: requirements/inference-server.txt .venv/ready
+	@echo "setting up .venv-inference-server from requirements/inference-server.txt"
+	@test -x .venv-inference-server/bin/python || $(PYTHON) -m venv --clear .venv-inference-server
+	@$(BIN)/python -m uv pip sync --quiet --python .venv-inference-server/bin/python --require-hashes requirements/inference-server.txt
 	@touch $@

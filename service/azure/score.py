@@ -47,10 +47,9 @@ def run(request: AMLRequest) -> AMLResponse:
             raise Problem(405, "method-not-allowed", f"{request.method} is not served here; POST texts")
         content = _answer(request.get_data(), identity)
     except Problem as problem:
-        return _response(problems.document(problem, identity), problem.status, problems.MEDIA_TYPE)
+        return _refusal(problem, identity)
     except Exception as error:  # noqa: BLE001 - it is logged, and the client hears of it
-        problem = problems.defect(error, identity)
-        return _response(problems.document(problem, identity), problem.status, problems.MEDIA_TYPE)
+        return _refusal(problems.defect(error, identity), identity)
     return _response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), 200, "application/json")
 
 
@@ -79,6 +78,10 @@ def _model_folder(folder: Path) -> Path:
     if len(found) != 1:
         raise ModelCorrupt(folder, f"it holds {len(found)} model folders; one was expected")
     return found[0]
+
+
+def _refusal(problem: Problem, identity: str) -> AMLResponse:
+    return _response(problems.document(problem, identity), problem.status, problems.MEDIA_TYPE)
 
 
 def _response(body: bytes, status: int, media_type: str) -> AMLResponse:
