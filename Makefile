@@ -4,6 +4,7 @@
 # make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
 # make azurite  what the tests need to store in blob storage: Microsoft's Azurite; without npm, they are skipped
 # make jax   what the tests need to train under JAX, too; without it, they are skipped
+# make inference-server  what the tests need to run Azure ML's inference server and Triton's client; without it, they are skipped
 # make lock  compile the locks and environment.yml again (UPGRADE=1 takes newer versions)
 #
 # ARGS are passed on: make run ARGS="--params params/ci.yaml"; make test ARGS="-k gates -x"
@@ -17,7 +18,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help run test lint lab node azurite jax lock secrets benchmark
+.PHONY: help run test lint lab node azurite jax inference-server lock secrets benchmark
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -46,6 +47,8 @@ node: tests/node/node_modules/ready
 azurite: tests/azurite/node_modules/ready
 
 jax: .venv/jax
+
+inference-server: .venv-inference-server/ready
 
 lock: .venv/ready
 	$(BIN)/python requirements/lock.py $(if $(UPGRADE),--upgrade)
@@ -81,4 +84,10 @@ tests/node/node_modules/ready: tests/node/package-lock.json tests/node/.npmrc
 
 tests/azurite/node_modules/ready: tests/azurite/package-lock.json tests/azurite/.npmrc
 	cd tests/azurite && npm ci --loglevel=error
+	@touch $@
+
+.venv-inference-server/ready: requirements/inference-server.txt .venv/ready
+	@echo "setting up .venv-inference-server from requirements/inference-server.txt"
+	@test -x .venv-inference-server/bin/python || $(PYTHON) -m venv --clear .venv-inference-server
+	@$(BIN)/python -m uv pip sync --quiet --python .venv-inference-server/bin/python --require-hashes requirements/inference-server.txt
 	@touch $@

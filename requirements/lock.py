@@ -49,6 +49,15 @@ def compile_lock(name: str, extras: list[str], *options: str) -> None:
     subprocess.run([*command, "--output-file", f"requirements/{name}.txt", "pyproject.toml"], cwd=ROOT, check=True)
 
 
+def compile_apart(name: str, *options: str) -> None:
+    """Compile requirements/<name>.in: an environment that shares no version with ours."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
+    command += ["--custom-compile-command", "make lock", "--no-emit-index-url", "--no-annotate", "--generate-hashes"]
+    print(f"compiling requirements/{name}.txt", flush=True)
+    files = ["--output-file", f"requirements/{name}.txt", f"requirements/{name}.in"]
+    subprocess.run([*command, *options, *files], cwd=ROOT, check=True)
+
+
 def pins(lock: str) -> list[str]:
     """Give the pinned requirements of a lock's text, markers kept, hashes and comments dropped."""
     lines = (line.removesuffix("\\").strip() for line in lock.splitlines())
@@ -74,6 +83,7 @@ def main() -> None:
     compile_lock("constraints", ALL_FOR_CPU, *upgrade)
     for name, extras in ENVIRONMENTS.items():
         compile_lock(name, extras, "--generate-hashes", "--constraints", "requirements/constraints.txt", *upgrade)
+    compile_apart("inference-server", *upgrade)
     locks = {name: (HERE / f"{name}.txt").read_text(encoding="utf-8") for name in ENVIRONMENTS}
     (HERE / "uv.txt").write_text("# What installs the rest. Written by `make lock`.\n" + only("uv", locks["dev"]))
     (ROOT / "environment.yml").write_text(conda_environment(locks["environment"]), encoding="utf-8")

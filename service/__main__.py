@@ -22,9 +22,11 @@ from types import FrameType
 import uvicorn
 
 from compliance.scorer import ModelCorrupt
-from service.app import create_app
-from service.model import NoModel, ServedModel, from_endpoint, from_folder
+from service.app import Application, create_app
+from service.following import Fixed, Following, Source
+from service.model import NoModel, alone, from_folder
 from service.settings import BadSettings, Settings
+from service.transport import Protocol
 
 REFUSED, INTERRUPTED = 2, 130
 EXAMPLE = """curl -s {url}/score -H 'content-type: application/json' -d '["good condition steel component"]'"""
@@ -36,12 +38,18 @@ class AnnouncedServer(uvicorn.Server):
 
     Args:
         config: uvicorn's configuration.
+        app: What it serves, which hears that the end is near.
+        drain_seconds: Time between SIGTERM and the closing of the port.
         url: Where it will listen.
         port_file: File to write the port to, for whoever started this; None for none.
     """
 
-    def __init__(self, config: uvicorn.Config, url: str, port_file: Path | None):
+    def __init__(
+        self, config: uvicorn.Config, app: Application, drain_seconds: int, *, url: str, port_file: Path | None
+    ):
         super().__init__(config)
+        self.app = app
+        self.drain_seconds = drain_seconds
         self.url = url
         self.port_file = port_file
 
@@ -51,6 +59,16 @@ class AnnouncedServer(uvicorn.Server):
         print(f"listening on {self.url}\ntry: {EXAMPLE.format(url=self.url)}", flush=True)  # noqa: T201
         if self.port_file:
             _write_whole(self.port_file, self.url.rpartition(":")[2])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Say that it is not ready, go on until whoever shares out requests has seen it, then end."""
+        first, self.app.core.draining = not self.app.core.draining, True
+        if first and sig == signal.SIGTERM and self.drain_seconds:
+            timer = threading.Timer(self.drain_seconds, super().handle_exit, (sig, frame))
+            timer.daemon = True
+            timer.start()
+        else:
+            super().handle_exit(sig, frame)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,23 +83,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_watch_stdin, daemon=True).start()
     try:
         settings = Settings.from_environment(os.environ)
-        model = _load(options)
+        source = _load(options)
         listener = _listen(options.host, options.port)
     except (BadSettings, ModelCorrupt, NoModel, OSError) as error:
         print(f"the scoring service does not start: {error}", file=sys.stderr)  # noqa: T201
         return REFUSED
-    identity = model.identity
+    identity = source.routing.models[source.routing.live].identity
     print(f"serving {identity['name']}, version {identity['version'] or 'unknown'}, digest {identity['digest']}")  # noqa: T201
+    app = create_app(source, settings)
+    gc.collect()
     gc.freeze()  # what is loaded now stays: the collector need not look at it between requests
-    config = uvicorn.Config(
-        create_app(model, settings),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=settings.graceful_seconds,
+    server = AnnouncedServer(
+        _configuration(app, settings),
+        app,
+        settings.drain_seconds,
+        url=_url(options.host, listener),
+        port_file=options.port_file,
     )
     try:
-        AnnouncedServer(config, _url(options.host, listener), options.port_file).run([listener])
+        server.run([listener])
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
@@ -93,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, metavar="DIR", help="model folder to serve")
-    source.add_argument("--endpoint", type=Path, metavar="DIR", help="endpoint folder whose live slot to serve")
+    source.add_argument("--endpoint", type=Path, metavar="DIR", help="endpoint folder to serve and follow")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--port-file", type=Path, metavar="FILE", help="write the port here once requests are answered")
@@ -101,8 +121,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(options: argparse.Namespace) -> ServedModel:
-    return from_folder(options.model) if options.model else from_endpoint(options.endpoint)
+def _load(options: argparse.Namespace) -> Source:
+    return Fixed(alone(from_folder(options.model))) if options.model else Following(options.endpoint)
+
+
+def _configuration(app: Application, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_seconds,
+        timeout_graceful_shutdown=settings.graceful_seconds,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,168 +1,258 @@
 """The ASGI application: texts in, labels and probabilities out.
 
-`POST /score` takes what Azure ML's convention takes: a list of texts, or `{"data": [...]}`.
+`POST /score` takes what Azure ML's convention takes, `/v2` speaks the Open Inference Protocol, and beside them stand
+health, metrics and the description of it all.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import Any, TypedDict
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.correlation import ALLOWED, HEADER, correlation_id, is_sound
-from service.model import ServedModel
+from service import about, problems
+from service.answers import INFER, INFER_PATH, INFER_VERSION, SCORE, Answers, Core, check_name, versioned
+from service.collection import Collector, Nothing
+from service.correlation import HEADER, correlation_id
+from service.desk import Desk
+from service.docs import page
+from service.following import Fixed, Source
+from service.metrics import MEDIA_TYPE as METRICS
+from service.mirror import Mirror
+from service.model import ServedModel, alone
+from service.openapi import document
 from service.problems import Problem, answer_defect, answer_http_error, answer_problem
+from service.security import admit
 from service.settings import Settings
 
 JSON = "application/json"
-DRAIN = 8  # an oversized body is read on for this many times the limit, so that its sender sees the answer
-KINDS = {
-    dict: "an object",
-    list: "a list",
-    str: "a text",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
+OTHER = "other"  # the route of paths that are not served
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+STATUS_OF_NOBODY = 499  # counted where the client went before the answer
 
 
-class State(TypedDict):
-    """What the lifespan hands to the handlers."""
+def create_app(
+    source: Source | ServedModel,
+    settings: Settings,
+    collector: Collector | None = None,
+    routes: Sequence[BaseRoute] = (),
+) -> "Application":
+    """Give the application that answers with a loaded model.
 
-    model: ServedModel
-    settings: Settings
-    executor: ThreadPoolExecutor
+    Args:
+        source: The model, or what says which model answers.
+        settings: The limits of a request.
+        collector: What hears of every answer.
+        routes: Further routes.
+    """
+    followed = Fixed(alone(source)) if isinstance(source, ServedModel) else source
+    collector = collector or Nothing()
+    return Application(Core(settings, followed, Desk(settings), collector, Mirror(collector)), routes)
 
 
-def create_app(model: ServedModel, settings: Settings) -> Starlette:
-    """Give the application that answers with a loaded model."""
+class Application:
+    """What uvicorn runs.
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[State]:
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="score") as executor:
-            yield {"model": model, "settings": settings, "executor": executor}
+    Args:
+        core: What answers are made with.
+        routes: Further routes.
+    """
 
+    def __init__(self, core: Core, routes: Sequence[BaseRoute] = ()):
+        self.core = core
+        self._answers = Answers(core)
+        self._others = _others(core, self._answers, routes)
+        self.paths = [path for route in self._others.routes if (path := getattr(route, "path", None))]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or begin and end."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["method"] == "POST" and scope["path"] == SCORE:
+            await self._answers.score(scope, receive, send)
+        elif scope["method"] == "POST" and INFER_PATH.fullmatch(scope["path"]):
+            await self._answers.infer(scope, receive, send)
+        else:
+            await self._other(scope, receive, send)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the framework answer what is asked seldom, and count it."""
+        start = time.perf_counter()
+        status = STATUS_OF_NOBODY
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._others(scope, receive, counted)
+        finally:
+            route = getattr(scope.get("route"), "path", OTHER)
+            self.core.metrics.answered(route, status, time.perf_counter() - start)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Follow the endpoint from start-up to shut-down."""
+        await receive()
+        following = asyncio.create_task(self.core.source.run())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        self.core.desk.close()
+        self.core.mirror.close()
+        await asyncio.to_thread(self.core.collector.close)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _others(core: Core, answers: Answers, routes: Sequence[BaseRoute]) -> Starlette:
+    """Give the routes that are asked seldom. Those that score stand here, too, for their methods and their paths."""
     app = Starlette(
-        lifespan=lifespan,
         routes=[
-            Route("/score", score, methods=["POST"]),
-            Route("/health/live", live, methods=["GET"]),
-            Route("/health/ready", ready, methods=["GET"]),
+            Route(SCORE, _Direct(answers.score), methods=["POST"]),
+            Route(INFER, _Direct(answers.infer), methods=["POST"]),
+            Route(INFER_VERSION, _Direct(answers.infer), methods=["POST"]),
+            *_health(core),
+            *_models(core),
+            *_descriptions(core),
+            *routes,
         ],
         exception_handlers={Problem: answer_problem, HTTPException: answer_http_error, Exception: answer_defect},
     )
     app.router.redirect_slashes = False
+    app.add_middleware(_Admitted, token_sha256=core.settings.token_sha256)
     return app
 
 
-async def live(request: Request) -> Response:
-    """Say that the process runs."""
-    return _answer(request, {"status": "live"})
+class _Direct:
+    """An ASGI application as the endpoint of a route."""
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
-async def ready(request: Request) -> Response:
-    """Say that a verified model is loaded, and which."""
-    return _answer(request, {"status": "ready", "model": request.state.model.identity})
+class _Admitted:
+    """Lets through who knows the token."""
+
+    def __init__(self, app: ASGIApp, token_sha256: str):
+        self._app = app
+        self._token_sha256 = token_sha256
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            admit(scope, self._token_sha256)
+        except Problem as problem:
+            await (await answer_problem(Request(scope, receive), problem))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
-async def score(request: Request) -> Response:
-    """Label texts."""
-    model: ServedModel = request.state.model
-    if not is_sound(request):
-        raise Problem(400, "bad-correlation-id", f"the header {HEADER} may hold {ALLOWED}")
-    texts = read_texts(await _body(request), request.state.settings, model.scorer.maximum_length)
-    probabilities = await _score(request, texts)
-    results = [{"label": model.scorer.label(probability), "probability": probability} for probability in probabilities]
-    return _answer(request, {"model": model.identity, "results": results})
+def _health(core: Core) -> list[Route]:
+    async def live(request: Request) -> Response:
+        return answer(request, {"status": "live"})
+
+    async def ready(request: Request) -> Response:
+        """Say that verified models are loaded, which one is live, and that this service is not about to end."""
+        _require_ready(core)
+        routing = core.source.routing
+        content = {"status": "ready", "model": routing.models[routing.live].identity, "slot": routing.live}
+        return answer(request, content | core.source.describe())
+
+    async def server_live(request: Request) -> Response:
+        return answer(request, {"live": True})
+
+    async def server_ready(request: Request) -> Response:
+        _require_ready(core)
+        return answer(request, {"ready": True})
+
+    return [
+        Route("/health/live", live),
+        Route("/health/ready", ready),
+        Route("/v2/health/live", server_live),
+        Route("/v2/health/ready", server_ready),
+    ]
 
 
-def read_texts(body: bytes, settings: Settings, maximum_length: int) -> list[str]:
-    """Read the texts of a request.
+def _models(core: Core) -> list[Route]:
+    async def server(request: Request) -> Response:
+        return answer(request, about.server(service_version()))
 
-    Args:
-        body: What arrived.
-        settings: The limits of a request.
-        maximum_length: Characters that a text may have.
+    async def model(request: Request) -> Response:
+        return answer(request, about.model(core.source.routing, _model_asked(core, request)))
 
-    Raises:
-        Problem: 400 where it is no JSON, 422 where it is JSON of another form or over a limit.
-    """
+    async def model_ready(request: Request) -> Response:
+        found = _model_asked(core, request)
+        _require_ready(core)
+        return answer(request, {"name": found.scorer.name, "ready": True})
+
+    paths = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+    return [
+        Route("/v2", server),
+        *(Route(path, model) for path in paths),
+        *(Route(f"{path}/ready", model_ready) for path in paths),
+    ]
+
+
+def _descriptions(core: Core) -> list[Route]:
+    async def openapi(request: Request) -> Response:
+        return answer_bytes(request, orjson.dumps(_document(core)), JSON)
+
+    async def docs(request: Request) -> Response:
+        response = answer_bytes(request, page(_document(core)).encode(), "text/html; charset=utf-8")
+        response.headers["content-security-policy"] = PAGE_POLICY
+        return response
+
+    async def metrics(request: Request) -> Response:
+        return answer_bytes(request, "".join(f"{line}\n" for line in about.metrics(core)).encode(), METRICS)
+
+    return [Route("/openapi.json", openapi), Route("/docs", docs), Route("/metrics", metrics)]
+
+
+def _document(core: Core) -> dict:
+    routing = core.source.routing
+    maximum_length = min(model.scorer.maximum_length for model in routing.models.values())
+    return document(core.settings, service_version(), maximum_length=maximum_length)
+
+
+def _model_asked(core: Core, request: Request) -> ServedModel:
+    routing = core.source.routing
+    check_name(routing, request.path_params["name"])
+    asked = request.path_params.get("version")
+    return versioned(routing, asked) if asked is not None else routing.models[routing.live]
+
+
+def _require_ready(core: Core) -> None:
+    if core.draining:
+        raise problems.busy(503, "the service is about to end; ask another one")
+
+
+def service_version() -> str:
+    """Give the version of this service."""
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if "surrogate" in str(error) and _is_utf8(body):
-            raise _unfit(f"a text holds half a character (a lone surrogate): {error}") from error
-        raise Problem(400, "malformed-json", f"the body is no JSON: {error}") from error
-    texts = content["data"] if isinstance(content, dict) and content.keys() == {"data"} else content
-    if not isinstance(texts, list):
-        raise _unfit(f'{KINDS[type(texts)]} arrived; give a list of texts, or {{"data": [...]}} and no other key')
-    if not texts:
-        raise _unfit("the list is empty; give at least one text")
-    if len(texts) > settings.maximum_texts:
-        raise _unfit(f"{len(texts):,} texts arrived; {settings.maximum_texts:,} are allowed in one request")
-    for place, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise _unfit(f"item {place} of the list is {KINDS[type(text)]}; every item must be a text")
-        if len(text) > maximum_length:
-            raise _unfit(f"text {place} has {len(text):,} characters; {maximum_length:,} are allowed")
-    return texts
+        return version("trey")
+    except PackageNotFoundError:  # a copy that is not installed
+        return "0"
 
 
-def _unfit(detail: str) -> Problem:
-    return Problem(422, "unfit-content", detail)
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-async def _score(request: Request, texts: list[str]) -> np.ndarray:
-    """Score a few texts here, where that is fastest; more in a thread, so that small requests need not wait."""
-    settings: Settings = request.state.settings
-    scorer = request.state.model.scorer
-    if len(texts) <= settings.inline_texts and sum(map(len, texts)) <= settings.inline_characters:
-        probabilities: np.ndarray = scorer.score(texts)
-        return probabilities
-    return await asyncio.get_running_loop().run_in_executor(request.state.executor, scorer.score, texts)
-
-
-async def _body(request: Request) -> bytes:
-    """Read a JSON body within the limit."""
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if media_type.strip().lower() != JSON or charset not in ("", "utf-8"):
-        sent = request.headers.get("content-type", "no content-type")
-        raise Problem(415, "unsupported-media-type", f"{sent} arrived; send {JSON}, in UTF-8")
-    limit = request.state.settings.maximum_body
-    chunks, size = [], 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= limit:
-                chunks.append(chunk)
-            elif size > DRAIN * limit:
-                break
-    except ClientDisconnect as error:
-        raise Problem(400, "incomplete", "the client went away before its body was complete") from error
-    if size > limit:
-        raise Problem(413, "too-large", f"the body is longer than the {limit:,} bytes that are allowed")
-    return b"".join(chunks)
-
-
-def _answer(request: Request, content: dict[str, Any]) -> Response:
+def answer(request: Request, content: dict) -> Response:
+    """Answer with JSON."""
     identity = correlation_id(request)
-    body = orjson.dumps(content | {"correlation_id": identity}, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(body, headers={HEADER: identity}, media_type=JSON)
+    return answer_bytes(request, orjson.dumps(content | {"correlation_id": identity}), JSON)
+
+
+def answer_bytes(request: Request, body: bytes, media_type: str) -> Response:
+    """Answer with something else."""
+    return Response(body, headers={HEADER: correlation_id(request)}, media_type=media_type)

@@ -4,22 +4,34 @@ import re
 import uuid
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 HEADER = "x-correlation-id"
 ALLOWED = "1 to 128 letters, digits and . _ : -"
+_HEADER = HEADER.encode()
+_KEY = "correlation_id"
 _ALLOWED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 def correlation_id(request: Request) -> str:
     """Give the id that the client sent, or a new one where it sent none that can be used; once for a request."""
-    if not hasattr(request.state, "correlation_id"):
-        sent = request.headers.get(HEADER)
-        request.state.correlation_id = sent if sent and _ALLOWED.fullmatch(sent) else str(uuid.uuid4())
-    identity: str = request.state.correlation_id
+    return identify(request.scope)[0]
+
+
+def identify(scope: Scope) -> tuple[str, bool]:
+    """Give a request's id, and whether the client sent none, or one that can be used."""
+    state = scope.setdefault("state", {})
+    if _KEY not in state:
+        sent = _sent(scope)
+        sound = sent is None or bool(_ALLOWED.fullmatch(sent))
+        state[_KEY] = (sent if sent and sound else str(uuid.uuid4()), sound)
+    identity: tuple[str, bool] = state[_KEY]
     return identity
 
 
-def is_sound(request: Request) -> bool:
-    """Tell whether the client sent no id, or one that can be used."""
-    sent = request.headers.get(HEADER)
-    return sent is None or bool(_ALLOWED.fullmatch(sent))
+def _sent(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == _HEADER:
+            text: str = value.decode("latin-1")
+            return text
+    return None

@@ -59,7 +59,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Serve the model that is live in an environment, until Ctrl-C.
 
-    Says where it listens and what to ask it. A model that is released later is not picked up: start again.
+    Says where it listens and what to ask it. A model that is released later is picked up, and no request is dropped.
 
     \b
     Examples:

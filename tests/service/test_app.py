@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compliance.scorer import Scorer
-from service.app import read_texts
 from service.problems import Problem
 from service.settings import Settings
+from service.texts import read_texts
 
 from ..fixtures_model import TEXTS, digest_of
 
@@ -28,7 +28,7 @@ def problem(answer: httpx.Response, status: int) -> str:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     document = answer.json()
-    assert document.keys() == {"type", "title", "status", "detail", "correlation_id"}
+    assert document.keys() == {"type", "title", "status", "detail", "error", "correlation_id"}
     assert document["status"] == status
     assert document["type"].startswith("urn:trey:problem:")
     assert document["correlation_id"] == answer.headers["x-correlation-id"]
@@ -39,7 +39,7 @@ def test_a_list_of_texts_is_scored_as_the_scorer_does(client: httpx.Client, mode
     answer = client.post("/score", json=list(TEXTS))
     assert answer.status_code == 200
     content = answer.json()
-    assert content.keys() == {"model", "results", "correlation_id"}
+    assert content.keys() == {"model", "slot", "results", "correlation_id"}
     assert content["model"] == {"name": "parts", "version": None, "digest": digest_of(model_dir)}
     expected = Scorer.load(model_dir).score(TEXTS)
     assert np.array_equal(np.array([result["probability"] for result in content["results"]], "float32"), expected)
@@ -141,7 +141,7 @@ def test_json_is_accepted_however_it_is_written(client: httpx.Client, media_type
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/"), ("POST", "/score/"), ("GET", "/docs"), ("POST", "/score/x")]
+    ("method", "path"), [("GET", "/"), ("POST", "/score/"), ("GET", "/documents"), ("POST", "/score/x")]
 )
 def test_unknown_paths(client: httpx.Client, method: str, path: str) -> None:
     assert "is not served here" in problem(client.request(method, path), 404)
