@@ -1,11 +1,12 @@
 """A scoring process on loopback for the length of a block: what a release is tested through before it goes live."""
 
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -20,27 +21,33 @@ TAIL = 4_000  # characters of its output that a message shows
 
 
 @contextmanager
-def scoring_process(model_dir: Path, *, timeout: float = 30.0) -> Iterator[str]:
-    """Serve a model folder in a process of its own, and give its URL once it answers.
+def scoring_process(
+    folder: Path, *, follow: bool = False, settings: Mapping[str, str] | None = None, timeout: float = 30.0
+) -> Iterator[str]:
+    """Serve a model folder, or follow an endpoint, in a process of its own, and give its URL once it answers.
 
     The process ends with the block, whatever happens in it. It also watches the pipe that is its standard input, which
     the system closes when this process dies, even by SIGKILL: none is left behind.
 
     Args:
-        model_dir: The model folder to serve.
+        folder: The model folder, or the endpoint.
+        follow: Whether it is an endpoint.
+        settings: Variables of the environment that the process gets besides this one's.
         timeout: Seconds it may take to become ready.
 
     Raises:
         ScoringProcessFailed: It ended, or was not ready in time; the message has what it printed.
     """
-    with tempfile.TemporaryDirectory(prefix="trey-scoring-") as folder, tempfile.TemporaryFile("w+") as output:
-        port_file = Path(folder) / "port"
-        command = [sys.executable, "-m", "service", "--model", str(model_dir.resolve()), "--port", "0"]
+    with tempfile.TemporaryDirectory(prefix="trey-scoring-") as temporary, tempfile.TemporaryFile("w+") as output:
+        port_file = Path(temporary) / "port"
+        source = "--endpoint" if follow else "--model"
+        command = [sys.executable, "-m", "service", source, str(folder.resolve()), "--port", "0"]
         process = subprocess.Popen(
             [*command, "--port-file", str(port_file), "--until-stdin-ends"],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=os.environ | (settings or {}),
             start_new_session=True,  # Ctrl-C is ours to handle: the process ends after its client
         )
         try:

@@ -20,16 +20,21 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from compliance.scorer import ModelCorrupt
+from service import collection, feedback
 from service.app import Application, create_app
+from service.collection_settings import CollectionSettings
 from service.following import Fixed, Following, Source
 from service.model import NoModel, alone, from_folder
 from service.settings import BadSettings, Settings
+from service.telemetry import Count, TelemetrySettings, instrument
 from service.transport import Protocol
 
 REFUSED, INTERRUPTED = 2, 130
 EXAMPLE = """curl -s {url}/score -H 'content-type: application/json' -d '["good condition steel component"]'"""
+BY_HAND = "local"  # the environment of a model folder that is served by itself
 BACKLOG = 2048  # connections that may wait to be accepted
 
 
@@ -84,17 +89,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_environment(os.environ)
         source = _load(options)
+        app, observed = _application(options, settings, source)
         listener = _listen(options.host, options.port)
     except (BadSettings, ModelCorrupt, NoModel, OSError) as error:
         print(f"the scoring service does not start: {error}", file=sys.stderr)  # noqa: T201
         return REFUSED
     identity = source.routing.models[source.routing.live].identity
     print(f"serving {identity['name']}, version {identity['version'] or 'unknown'}, digest {identity['digest']}")  # noqa: T201
-    app = create_app(source, settings)
     gc.collect()
     gc.freeze()  # what is loaded now stays: the collector need not look at it between requests
     server = AnnouncedServer(
-        _configuration(app, settings),
+        _configuration(observed, settings),
         app,
         settings.drain_seconds,
         url=_url(options.host, listener),
@@ -125,7 +130,23 @@ def _load(options: argparse.Namespace) -> Source:
     return Fixed(alone(from_folder(options.model))) if options.model else Following(options.endpoint)
 
 
-def _configuration(app: Application, settings: Settings) -> uvicorn.Config:
+def _application(options: argparse.Namespace, settings: Settings, source: Source) -> tuple[Application, ASGIApp]:
+    """Give the application with what collects its answers and takes decisions, and the same behind what observes it."""
+    collects = CollectionSettings.from_environment(os.environ)
+    observes = TelemetrySettings.from_environment(os.environ)
+    if options.endpoint:
+        folder = options.endpoint.resolve()
+        model, environment = folder.parent.name, folder.name
+    else:
+        model, environment = source.routing.models[source.routing.live].identity["name"], BY_HAND
+    collector = collection.from_settings(collects, model, environment)
+    decisions = feedback.Feedback.from_settings(collects, model, environment)
+    app = create_app(source, settings, collector, feedback.routes(decisions))
+    dropped = Count("scoring.collection.dropped", "records that were lost", lambda: collector.dropped)
+    return app, instrument(app, observes, app.paths, [dropped])
+
+
+def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Protocol,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from compliance.scorer import LABELS
 from service.inference import INPUT, LENGTH_HEADER, OUTPUTS
 from service.settings import Settings
 
@@ -19,9 +20,11 @@ REFUSALS = {
     "422": "The content is of another form, or over a limit.",
     "429": "Too many texts wait; `retry-after` says when to ask again.",
     "500": "The service failed; its log has the reason.",
+    "501": "The service stores no decisions.",
     "503": "The service has too much to do, or is about to end; `retry-after` says when to ask again.",
 }
 SEEN = ("400", "401", "404", "405")  # by whoever asks for something by GET
+ANSWERING = tuple(status for status in REFUSALS if status != "501")  # of what scores
 IDENTITY_PATTERN = "^[A-Za-z0-9._:-]{1,128}$"
 
 
@@ -41,7 +44,7 @@ def document(settings: Settings, version: str, *, maximum_length: int) -> Schema
             "version": version,
             "description": "Labels descriptions of components as compliant or non-compliant.",
         },
-        "paths": _scoring() | _inference() | _health() | _descriptions(),
+        "paths": _scoring() | _feedback() | _inference() | _health() | _descriptions(),
         "security": protected,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}} if protected else {},
@@ -64,9 +67,21 @@ def _scoring() -> Schema:
         "operationId": "score",
         "parameters": [explain, _identity(), slot],
         "requestBody": {"required": True, "content": {JSON: {"schema": _ref("Texts")}}},
-        "responses": _responses("Scored", tuple(REFUSALS)),
+        "responses": _responses("Scored", ANSWERING),
     }
     return {"/score": {"post": operation}}
+
+
+def _feedback() -> Schema:
+    operation = {
+        "summary": "Keep a technician's decision on an answer",
+        "operationId": "feedback",
+        "parameters": [_identity()],
+        "requestBody": {"required": True, "content": {JSON: {"schema": _ref("Decision")}}},
+        "responses": {"201": {"description": "It is stored.", "content": {JSON: {"schema": _ref("Anything")}}}}
+        | _refusals((*SEEN, "413", "415", "422", "500", "501", "503")),
+    }
+    return {"/feedback": {"post": operation}}
 
 
 def _inference() -> Schema:
@@ -82,7 +97,7 @@ def _inference() -> Schema:
             },
         ],
         "requestBody": {"required": True, "content": {JSON: {"schema": _ref("InferenceRequest")}}},
-        "responses": _responses("InferenceAnswer", tuple(REFUSALS)),
+        "responses": _responses("InferenceAnswer", ANSWERING),
     }
     found: Schema = {"/v2": {"get": _get("Metadata of the server", "serverMetadata", "ServerMetadata")}}
     for versioned in (False, True):
@@ -151,6 +166,15 @@ def _schemas(settings: Settings, maximum_length: int) -> Schema:
                 "results": {"type": "array", "items": _ref("Result")},
                 "correlation_id": _type("string"),
             }
+        ),
+        "Decision": _object(
+            {
+                "correlation_id": {"type": "string", "pattern": IDENTITY_PATTERN},
+                "item": {"type": "integer", "minimum": 0},
+                "label": {"enum": list(LABELS)},
+                "comment": _type("string"),
+            },
+            required=["correlation_id", "label"],
         ),
         "Problem": _open(
             type="string", title="string", status="integer", detail="string", error="string", correlation_id="string"

@@ -1,6 +1,7 @@
 """`trey models` and `trey serve`: what is registered, and answers from what is live."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from runner.errors import BadRequest
 if TYPE_CHECKING:
     from delivery.registry import ModelVersion
 
+COLLECT = "SCORING_COLLECT_DIR"  # of the service: where it collects
 SHORT = 12  # characters of a digest in a table
 HEADINGS = ("MODEL", "VERSION", "DIGEST", "CHAMPION OF", "REGISTERED (UTC)", "FIGURES")
 
@@ -53,13 +55,27 @@ def models(registry_store: str | None, pipeline: Path | None, as_json: bool) -> 
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
 @options.ENDPOINT_STORE
+@click.option(
+    "--collected-store",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of what is collected; without it, as SCORING_COLLECT_DIR says, or collected/ beside the endpoints.",
+)
 @options.PIPELINE
 def serve(  # noqa: PLR0913, PLR0917 - one for each option
-    environment: str, model_name: str | None, host: str, port: int, endpoint_store: Path | None, pipeline: Path | None
+    environment: str,
+    model_name: str | None,
+    host: str,
+    port: int,
+    endpoint_store: Path | None,
+    collected_store: Path | None,
+    pipeline: Path | None,
 ) -> None:
     """Serve the model that is live in an environment, until Ctrl-C.
 
     Says where it listens and what to ask it. A model that is released later is picked up, and no request is dropped.
+    What it answers is collected, for canaries and the monitor: docs/COLLECTION.md says what is kept, and how to keep
+    less.
 
     \b
     Examples:
@@ -70,6 +86,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
 
     store = endpoint_store or live.project(pipeline) / "endpoints"
     folder = store / live.model_in(store, environment, model_name, "trey serve") / environment
+    os.environ.setdefault(COLLECT, str(collected_store or store.resolve().parent / "collected"))
     sys.exit(main(["--endpoint", str(folder), "--host", host, "--port", str(port)]))
 
 

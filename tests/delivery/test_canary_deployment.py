@@ -152,7 +152,7 @@ def test_a_replay_through_real_processes_lets_a_like_candidate_pass(endpoint: En
     assert report.rolled_back == ""
     mirrored, shared = (look.judgement.findings for look in report.ends)
     assert mirrored[2].total > 50
-    assert mirrored[0].total == mirrored[2].total
+    assert mirrored[0].total >= mirrored[2].total  # a copy may be collected before the answer that it belongs to
     assert shared[0].total > 0
     assert shared[0].against is not None
     assert shared[0].against[0] == 0
@@ -167,14 +167,10 @@ def test_a_replay_shows_a_model_that_labels_otherwise(endpoint: Endpoint, make_m
     assert is_live_alone(endpoint, 1)
 
 
-def test_a_slot_that_does_not_answer_fails(endpoint: Endpoint, candidate: Slot, tmp_path: Path) -> None:
-    silent = dict.fromkeys(("blue", "green"), "http://127.0.0.1:9")  # nobody listens there
-    traffic = Replay(endpoint, silent, TEXTS, tmp_path)
-    endpoint.shift(candidate.name, 50)
-    found = traffic.more()
-    assert {one.status for one in found} == {503}
-    assert {one.slot for one in found} == {"blue", "green"}
-    endpoint.discard(candidate.name)
+def test_a_request_without_an_answer_is_counted(tmp_path: Path) -> None:
+    traffic = Replay("http://127.0.0.1:9", TEXTS, tmp_path, batch=3)  # nobody listens there
+    assert traffic.more() == []
+    assert traffic.unanswered == 3
 
 
 def test_a_rehearsed_way_back(

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from service import feedback
 from service.app import Application, create_app
 from service.collection import Record
 from service.model import Routing, from_folder
@@ -67,7 +68,7 @@ def test_the_page_needs_nothing_from_elsewhere(client: httpx.Client) -> None:
 def test_every_path_is_described_and_no_other(client: httpx.Client, model_dir: Path) -> None:
     described = client.get("/openapi.json").json()
     assert described["openapi"] == "3.1.0"
-    app = create_app(from_folder(model_dir), Settings())
+    app = create_app(from_folder(model_dir), Settings(), routes=feedback.routes(None))
     assert set(described["paths"]) == set(app.paths)
 
 

@@ -154,7 +154,7 @@ def ask_all(client: httpx.Client) -> None:
     assert client.post("/score", content=TEXT, headers=parent).status_code == 200
     assert client.post("/v2/models/parts/infer", content=TEXT, headers=parent | {HEADER: "a-2"}).status_code == 500
     assert client.get("/score?text=planted-text", headers=parent | {HEADER: "a-3"}).status_code == 405
-    assert client.request("BREW", "/planted-text", headers=parent | {HEADER: "a-4"}).status_code == 404
+    assert client.request("PROPFIND", "/planted-text", headers=parent | {HEADER: "a-4"}).status_code == 404
     assert client.post("/score", content=TEXT, headers={"traceparent": "00-nonsense-01"}).status_code == 200
 
 
