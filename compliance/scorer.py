@@ -19,6 +19,7 @@ import onnxruntime
 MANIFEST = "model.json"
 ONNX_FILE = "model.onnx"
 SCHEMA = 1
+ROUNDING = 1e-6  # by which a probability may exceed 1 in the runtime's arithmetic
 LABELS = ("compliant", "non-compliant")
 MAXIMUM_LENGTH = 10_000  # characters
 INPUT, OUTPUT = "text", "probability"
@@ -152,7 +153,8 @@ class Scorer:
         for places in _chunks(order, lengths):
             chunk = np.array([readable[place] for place in places], dtype=object)
             probabilities[places] = self.session.run([OUTPUT], {INPUT: chunk})[0].reshape(-1)
-        return probabilities
+        # the runtime rounds a sigmoid to 1.0000001 where it is sure; what lies further off is left to be refused
+        return np.where((probabilities > 1) & (probabilities <= 1 + ROUNDING), np.float32(1), probabilities)
 
     def explain(self, text: str) -> list[Contribution]:
         """Say which words carried the answer: the graph scores the text without each of them, all in one call.

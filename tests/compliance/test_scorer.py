@@ -226,3 +226,24 @@ def test_any_text_can_be_explained(text: str) -> None:
     for one in Scorer.from_onnx(onnx_bytes()).explain(text.encode("utf-8", "replace").decode()):
         assert re.fullmatch(scorer.WORD, one.word)
         assert np.isfinite([one.without, one.log_odds]).all()
+
+
+class Answers:
+    """A session that answers what it is told."""
+
+    def __init__(self, *probabilities: float):
+        self.probabilities = np.array(probabilities, np.float32)
+
+    def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [self.probabilities[:, None]]
+
+
+def test_what_the_runtime_rounds_above_1_is_1_and_nothing_else_is_mended() -> None:
+    scorer = Scorer(Answers(1.0000001, 1.0, 0.5, 1.5, np.nan))  # type: ignore[arg-type]
+    scores = scorer.score(["a", "b", "c", "d", "e"])
+    assert scores.dtype == np.float32
+    assert scores[:4].tolist() == [1.0, 1.0, 0.5, 1.5]
+    assert np.isnan(scores[4])
+    assert scorer.label(scores[0]) == "non-compliant"
+    with pytest.raises(ValueError, match="the model is broken"):
+        scorer.label(scores[3])

@@ -13,6 +13,7 @@ SMALL = (
     ("train.epochs", 5),
     ("evaluate.challenge_rows", 1_200),
     ("evaluate.challenge_floor", 0.8),  # what so few rows can teach; the scenario itself asks for more
+    ("evaluate.behaviour_limit", 0.2),
 )
 WORDS = (
     "run",
