@@ -54,7 +54,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     model = write_model(project.root / "given")
     manifest = json.loads((model / "model.json").read_text(encoding="utf-8"))
     figures = {"value": 0.97, "low": 0.95, "high": 0.99}
-    names = ("accuracy", "noncompliant_recall", "precision")
+    names = ("accuracy", "missed_rate", "noncompliant_recall", "precision")
     manifest["metrics"] = {"estimates": dict.fromkeys(names, figures), "confusion": {"missed": 1}}
     manifest["provenance"] |= {"source_sha256": None, "counts": {"rows_kept": 5}}
     (model / "model.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
