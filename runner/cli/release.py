@@ -138,7 +138,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         f"{environment} answers with {name} version {slot.version}, digest {slot.digest[:12]}…, from slot {slot.name}; "
         + ("nothing was switched" if champion_only else f"switched in {seconds:.2f} s"),
         f"champion of {environment}: version {slot.version}",
-        f"next: trey serve --env {environment}, where none follows by itself",
+        f"next: trey serve --env {environment}, where no service runs that follows it",
     ]
     click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
 

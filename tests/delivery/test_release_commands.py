@@ -340,7 +340,7 @@ def test_a_rollback_is_one_step_back_with_the_champion(
     assert re.fullmatch(
         rf"production answers with parts version 1, digest {digest_of(model_dir)[:12]}…, from slot blue; "
         r"switched in \d+\.\d\d s\nchampion of production: version 1\n"
-        r"next: trey serve --env production, where none follows by itself\n",
+        r"next: trey serve --env production, where no service runs that follows it\n",
         trey(*words).stdout,
     )
     live = endpoint.live()
