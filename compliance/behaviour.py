@@ -159,5 +159,6 @@ def _faults(rows: pd.DataFrame) -> dict[str, pd.Series]:
         f"its kind is not {', '.join(KINDS[:-1])} or {KINDS[-1]}": ~kind.isin(KINDS),
         "functionality has no changed text": (kind == FUNCTIONALITY) & changed,
         "a changed text is missing": kind.isin((INVARIANCE, DIRECTION)) & ~changed,
-        "its test has cases of another kind": kind.groupby(rows["test"]).transform("nunique") > 1,
+        "its test has cases of another kind": (kind.groupby(rows["test"]).transform("nunique") > 1)
+        & (rows["test"].str.strip() != ""),
     }

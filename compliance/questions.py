@@ -52,11 +52,13 @@ class Questions:
             pd.Series(fault, index=broken.index[broken]).drop(unread.index, errors="ignore")
             for fault, broken in faults.items()
         ]
-        every = pd.concat(found)
+        every = pd.concat(found).sort_index()
         if len(every):
             lines = self.rows["line"]
-            told = [f"{self.name} line {lines[row]}: {fault}" for row, fault in every.sort_index().items()][:SHOWN]
-            raise BadInput(f"{len(every):,} rows of the {what} are unsound; mend them, or {away}", *told)
+            told = [f"{self.name} line {lines[row]}: {fault}" for row, fault in every.items()]
+            more = [f"and {len(told) - SHOWN:,} more faults"] if len(told) > SHOWN else []
+            rows = every.index.nunique()
+            raise BadInput(f"{rows:,} rows of the {what} are unsound; mend them, or {away}", *told[:SHOWN], *more)
 
 
 def read(source: str, columns: Sequence[str], data: Mapping[str, Any], *, rows: int, seed: int) -> Questions:

@@ -23,7 +23,7 @@ from delivery.smoke import Example, SmokeReport, smoke_test
 
 SHOWN = 10  # failures that a message lists
 PAUSE = 2.0  # seconds between two looks at real traffic
-PRODUCTION = "production"
+REPLAYED = ("scratch", "staging")  # environments that may be judged on declared traffic
 KINDS = ("auto", "replay", "wait")
 
 
@@ -112,17 +112,18 @@ def traffic_kind(asked: str, environment: str) -> str:
     """Decide what a canary is judged on: `replay` of the evaluation texts, or `wait` for real requests.
 
     Args:
-        asked: One of the two, or `auto`: production waits, any other environment replays.
+        asked: One of the two, or `auto`: scratch and staging replay, any other environment waits.
         environment: Where the model goes.
 
     Raises:
-        BadPlan: It is none of them, or production shall be judged on a replay.
+        BadPlan: It is none of them, or an environment that people use shall be judged on a replay.
     """
     if asked not in KINDS:
         raise BadPlan(f"traffic is {asked!r}; give one of {', '.join(KINDS)}")
-    if environment == PRODUCTION and asked == "replay":
-        raise BadPlan("production is judged on what people send there; give traffic: wait")
-    return asked if asked != "auto" else "wait" if environment == PRODUCTION else "replay"
+    waits = environment not in REPLAYED
+    if waits and asked == "replay":
+        raise BadPlan(f"{environment} is judged on what people send there; give traffic: wait")
+    return asked if asked != "auto" else "wait" if waits else "replay"
 
 
 def rehearse(endpoint: Endpoint, candidate: Slot, examples: Sequence[Example]) -> SmokeReport:

@@ -157,6 +157,7 @@ class Endpoint:
         """
         model_manifest(model_dir, digest)
         self.claim()
+        self._undone = ""  # this deployment begins after it
         try:
             state = self.state()
             live = self._slot(state, state["live"])
@@ -213,6 +214,7 @@ class Endpoint:
         slot = self._intact(state, name)
         former = state["previous"] if name == state["live"] else state["live"]
         self._write(_settled(name, former, state["slots"]))
+        self._undone = ""
         return slot
 
     switch = finish
@@ -277,6 +279,7 @@ class Endpoint:
     def _candidate(self, name: str, percent: int) -> tuple[State, Slot]:
         """Claim the endpoint, and give its state and a slot that may get a share of the requests."""
         self.claim()
+        self._undone = ""
         state = self.state()
         slot = self._intact(state, name)
         if state["live"] in (None, name):

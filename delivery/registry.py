@@ -49,6 +49,7 @@ BUILD_NUMBER = "build_number"  # tag: the build of a pipeline that did so
 GIT_COMMIT = "git_commit"  # tag: the commit it was registered from
 ARTIFACT = "model"  # folder of the model among an MLflow run's artifacts
 EVIDENCE = "evidence"  # folder of other files there
+CHAMPION_TRIES = 20  # looks at the champions of an environment until there is one
 LOCK_WAIT = 300.0  # seconds to wait for another registration in the same folder
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
 _HTTP = {  # half a minute of repeated calls instead of MLflow's five, where nobody said otherwise
@@ -210,7 +211,9 @@ def champion(name: str, environment: str, store: str) -> ModelVersion | None:
 def set_champion(name: str, version: int, environment: str, store: str) -> ModelVersion:
     """Make a version the only champion of an environment.
 
-    The tag is set before it is taken from others, so that at no moment an environment seems to have no champion.
+    The tag is set before it is taken from others, so that at no moment an environment seems to have no champion. Behind
+    an address nothing locks the registry: each of several calls at once looks until it sees one champion, so that the
+    last of them leaves one.
 
     Raises:
         RegistryError: There is no such version.
@@ -218,12 +221,22 @@ def set_champion(name: str, version: int, environment: str, store: str) -> Model
     _known(name, version, store)
     tag = champion_tag(environment)
     with _answering(store), _exclusive(store) as client:
-        last = _marked_last(_versions(client, name), tag)
-        mark = _mark_after(last.tags[tag] if last else "")
-        client.set_model_version_tag(name, str(version), tag, mark)
-        for number in _outranked(_versions(client, name), tag):
-            _remove_tag(client, name, number, tag)
+        _mark(client, name, version, tag)
+        for _ in range(CHAMPION_TRIES):
+            found = _versions(client, name)
+            if stale := _outranked(found, tag):
+                for number in stale:
+                    _remove_tag(client, name, number, tag)
+            elif _marked_last(found, tag):
+                break
+            else:  # somebody took this mark away for an older one of the same version
+                _mark(client, name, version, tag)
     return _known(name, version, store)
+
+
+def _mark(client: "MlflowClient", name: str, version: int, tag: str) -> None:
+    last = _marked_last(_versions(client, name), tag)
+    client.set_model_version_tag(name, str(version), tag, _mark_after(last.tags[tag] if last else ""))
 
 
 def _marked_last(versions: Sequence[ModelVersion], tag: str) -> ModelVersion | None:

@@ -18,7 +18,8 @@ from delivery.names import checked
 
 SCHEMA = 1
 SCRATCH = "scratch"  # the one environment that needs no gates: notebooks by hand use it
-PRODUCTION = "production"
+STAGING = "staging"
+UNSIGNED = (SCRATCH, STAGING)  # every other environment, whatever it is called, asks for an approval
 WAIVED = "waived"
 PASSING = ("pass", "not-applicable", WAIVED)
 
@@ -47,7 +48,7 @@ def permit(  # noqa: PLR0913 - all by name
     """Check that a model may go into an environment, and give what says so. What is not expressly allowed is refused.
 
     Scratch asks for nothing. Any other environment asks for gates that passed or were waived, one of which compared the
-    digest of this very model, and that no rejection stands; production asks for an approval of this release besides.
+    digest of this very model, and that no rejection stands; any but staging asks for an approval of this very release.
 
     Args:
         gates_path: File that the runner wrote before this phase; empty where nobody judged.
@@ -160,17 +161,17 @@ def _approvals(
     """Give the approvals that count for this release.
 
     Raises:
-        ReleaseRefused: A rejection stands, the sign-offs are about another release, or production has no approval.
+        ReleaseRefused: A rejection stands, the sign-offs are about another release, or an approval is missing.
     """
     if not path:
-        if environment == PRODUCTION:
+        if environment not in UNSIGNED:
             raise _unsigned(environment, "nobody approved this release")
         return []
     signed = sign_offs.read(path)
     if faults := list(_other_release(signed.release, gates, *model)):
         raise _unsigned(environment, *faults)
     decided = sign_offs.decisions(signed, environment, now)
-    if decided.rejections or (environment == PRODUCTION and not decided.approvals):
+    if decided.rejections or (environment not in UNSIGNED and not decided.approvals):
         raise _unsigned(environment, *(decided.reasons or ["nobody approved this release"]))
     return decided.approvals
 

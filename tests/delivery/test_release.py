@@ -68,7 +68,7 @@ def test_scratch_asks_for_nothing_and_keeps_what_there_is(tmp_path: Path) -> Non
         ([COMPARISON, RECALL | {"verdict": "Pass"}], "noncompliant_recall_low: Pass"),
     ],
 )
-@pytest.mark.parametrize("environment", ["staging", "scratch2", "Scratch"])
+@pytest.mark.parametrize("environment", ["staging", "scratch2", "stagin"])
 def test_anything_else_is_refused(tmp_path: Path, gates: list[dict[str, Any]], says: str, environment: str) -> None:
     with pytest.raises(ReleaseRefused, match=environment) as refused:
         check_gates(record(tmp_path, *gates), DIGEST, environment)
@@ -122,3 +122,15 @@ def test_the_commit_of_a_folder(tmp_path: Path) -> None:
     for words in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "Start"]):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
     assert len(git_commit(tmp_path)) == 40
+
+
+@pytest.mark.parametrize("environment", ["prod", "stagin", "production"])
+def test_every_environment_but_staging_asks_for_an_approval(tmp_path: Path, environment: str) -> None:
+    with pytest.raises(ReleaseRefused, match="nobody approved this release"):
+        check_gates(record(tmp_path, RECALL, COMPARISON), DIGEST, environment)
+
+
+@pytest.mark.parametrize("environment", ["Production", "STAGING"])
+def test_names_of_environments_are_in_lower_case(tmp_path: Path, environment: str) -> None:
+    with pytest.raises(BadName, match=f"give {environment.lower()}"):
+        check_gates(record(tmp_path, RECALL, COMPARISON), DIGEST, environment)
