@@ -13,7 +13,7 @@ import pytest
 from tests.end_to_end.sabotage import SABOTAGES, Sabotage, crown, gates, run
 from tests.project import ROOT, Project, copy_project
 
-SAMPLE = 4  # sabotages a day
+SAMPLE = 2  # sabotages a day
 DRAWN = random.Random(datetime.now(UTC).date().toordinal()).sample(SABOTAGES, SAMPLE)  # noqa: S311  no secret
 
 
