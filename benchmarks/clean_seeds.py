@@ -11,7 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from tests.end_to_end.faults_page import with_table
+from benchmarks.pages import write_measured
 from tests.project import ROOT, copy_project
 
 PAGE = ROOT / "docs" / "GATES.md"
@@ -51,8 +51,7 @@ def main() -> None:
     told = f"{passed} of {asked.seeds} passed every gate.\n\n"
     print(told)
     if asked.seeds == SEEDS:
-        written = with_table(PAGE.read_text(encoding="utf-8"), told + "\n".join(lines) + "\n", *MARKS)
-        PAGE.write_text(written, encoding="utf-8")
+        write_measured(PAGE, *MARKS, told + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from delivery import canary
 from delivery.canary import Judgement, Plan, Stage, Tally
 from delivery.endpoint import Endpoint, Slot
 from delivery.errors import BadPlan, DeploymentFailed, ScoringProcessFailed
+from delivery.names import TRIAL
 from delivery.observations import Observation, Reader
 from delivery.process import scoring_process
 from delivery.replay import replayed
@@ -23,7 +24,6 @@ from delivery.smoke import Example, SmokeReport, smoke_test
 
 SHOWN = 10  # failures that a message lists
 PAUSE = 2.0  # seconds between two looks at real traffic
-REPLAYED = ("scratch", "staging")  # environments that may be judged on declared traffic
 KINDS = ("auto", "replay", "wait")
 
 
@@ -120,7 +120,7 @@ def traffic_kind(asked: str, environment: str) -> str:
     """
     if asked not in KINDS:
         raise BadPlan(f"traffic is {asked!r}; give one of {', '.join(KINDS)}")
-    waits = environment not in REPLAYED
+    waits = environment not in TRIAL
     if waits and asked == "replay":
         raise BadPlan(f"{environment} is judged on what people send there; give traffic: wait")
     return asked if asked != "auto" else "wait" if waits else "replay"

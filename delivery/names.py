@@ -5,6 +5,9 @@ import re
 from delivery.errors import BadName
 
 ENVIRONMENT = "environment"
+SCRATCH = "scratch"  # notebooks by hand use it: it needs no gates
+STAGING = "staging"
+TRIAL = (SCRATCH, STAGING)  # nobody depends on these; any other asks for an approval, and for what people send there
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 

@@ -14,12 +14,9 @@ from delivery import approvals as sign_offs
 from delivery.approvals import SignOff
 from delivery.errors import ReleaseRefused
 from delivery.files import canonical, sha256
-from delivery.names import checked
+from delivery.names import SCRATCH, TRIAL, checked
 
 SCHEMA = 1
-SCRATCH = "scratch"  # the one environment that needs no gates: notebooks by hand use it
-STAGING = "staging"
-UNSIGNED = (SCRATCH, STAGING)  # every other environment, whatever it is called, asks for an approval
 WAIVED = "waived"
 PASSING = ("pass", "not-applicable", WAIVED)
 
@@ -164,14 +161,14 @@ def _approvals(
         ReleaseRefused: A rejection stands, the sign-offs are about another release, or an approval is missing.
     """
     if not path:
-        if environment not in UNSIGNED:
+        if environment not in TRIAL:
             raise _unsigned(environment, "nobody approved this release")
         return []
     signed = sign_offs.read(path)
     if faults := list(_other_release(signed.release, gates, *model)):
         raise _unsigned(environment, *faults)
     decided = sign_offs.decisions(signed, environment, now)
-    if decided.rejections or (environment not in UNSIGNED and not decided.approvals):
+    if decided.rejections or (environment not in TRIAL and not decided.approvals):
         raise _unsigned(environment, *(decided.reasons or ["nobody approved this release"]))
     return decided.approvals
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
@@ -86,10 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     if options.until_stdin_ends:
         threading.Thread(target=_watch_stdin, daemon=True).start()
+    ends = ExitStack()
     try:
         settings = Settings.from_environment(os.environ)
         source = _load(options)
-        app, observed = _application(options, settings, source)
+        app, observed = _application(options, settings, source, ends)
         listener = _listen(options.host, options.port)
     except (BadSettings, ModelCorrupt, NoModel, OSError) as error:
         print(f"the scoring service does not start: {error}", file=sys.stderr)  # noqa: T201
@@ -106,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         port_file=options.port_file,
     )
     try:
-        server.run([listener])
+        with ends:
+            server.run([listener])
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
@@ -130,8 +133,13 @@ def _load(options: argparse.Namespace) -> Source:
     return Fixed(alone(from_folder(options.model))) if options.model else Following(options.endpoint)
 
 
-def _application(options: argparse.Namespace, settings: Settings, source: Source) -> tuple[Application, ASGIApp]:
-    """Give the application with what collects its answers and takes decisions, and the same behind what observes it."""
+def _application(
+    options: argparse.Namespace, settings: Settings, source: Source, ends: ExitStack
+) -> tuple[Application, ASGIApp]:
+    """Give the application with what collects its answers and takes decisions, and the same behind what observes it.
+
+    What must be given back when it has ended is left with `ends`.
+    """
     collects = CollectionSettings.from_environment(os.environ)
     observes = TelemetrySettings.from_environment(os.environ)
     if options.endpoint:
@@ -140,8 +148,9 @@ def _application(options: argparse.Namespace, settings: Settings, source: Source
     else:
         model, environment = source.routing.models[source.routing.live].identity["name"], BY_HAND
     collector = collection.from_settings(collects, model, environment)
-    decisions = feedback.Feedback.from_settings(collects, model, environment)
-    app = create_app(source, settings, collector, feedback.routes(decisions))
+    if decisions := feedback.Feedback.from_settings(collects, model, environment):
+        ends.callback(decisions.close)
+    app = create_app(source, settings, collector, feedback.routes(decisions, settings.read_seconds))
     dropped = Count("scoring.collection.dropped", "records that were lost", lambda: collector.dropped)
     return app, instrument(app, observes, app.paths, [dropped])
 

@@ -16,11 +16,12 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from service import problems
-from service.body import JSON, header, read_body, require_json, require_plain, unsupported
+from service.body import JSON, read_body, require_json, require_plain, unsupported
 from service.collection import Collector
 from service.correlation import ALLOWED, HEADER, identify
 from service.desk import Desk
 from service.following import Source
+from service.headers import header
 from service.inference import LENGTH_HEADER, Inference, read_inference, write_inference
 from service.metrics import Metrics
 from service.mirror import Mirror, record_of
@@ -129,7 +130,7 @@ class Answers:
         settings = self._core.settings
         require_json(asked.scope)
         explain = read_explain(asked.scope["query_string"])
-        body = await read_body(asked.receive, settings)
+        body = await read_body(asked.receive, settings.maximum_body, settings.read_seconds)
         model = self._choose(asked)
         texts = read_texts(body, settings, model.scorer.maximum_length)
         if explain and len(texts) > settings.explained_texts:
@@ -156,7 +157,7 @@ class Answers:
         if media_type and media_type.partition(";")[0].strip().lower() not in (JSON, BINARY):
             raise unsupported(f"{media_type[:80]} arrived; send {JSON}, or {BINARY} with {LENGTH_HEADER}")
         model = self._named(asked)
-        body = await read_body(asked.receive, settings)
+        body = await read_body(asked.receive, settings.maximum_body, settings.read_seconds)
         inference = read_inference(body, header(asked.scope, LENGTH_HEADER.encode()), settings.maximum_texts)
         check_texts(inference.texts, settings, model.scorer.maximum_length)
         labels, probabilities = await self._scored(asked, model, inference.texts)

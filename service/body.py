@@ -4,20 +4,11 @@ import asyncio
 
 from starlette.types import Receive, Scope
 
+from service.headers import header
 from service.problems import Problem
-from service.settings import Settings
 
 JSON = "application/json"
 DRAIN = 8  # an oversized body is read on for this many times the limit, so that its sender sees the answer
-
-
-def header(scope: Scope, name: bytes) -> str | None:
-    """Give a header of a request, the first of its name."""
-    for key, value in scope["headers"]:
-        if key == name:
-            text: str = value.decode("latin-1")
-            return text
-    return None
 
 
 def require_json(scope: Scope) -> None:
@@ -51,16 +42,20 @@ def unsupported(detail: str) -> Problem:
     return Problem(415, "unsupported-media-type", detail)
 
 
-async def read_body(receive: Receive, settings: Settings) -> bytes:
+async def read_body(receive: Receive, limit: int, seconds: int) -> bytes:
     """Read a body.
+
+    Args:
+        receive: Gives the parts of the request.
+        limit: Bytes that a body may have.
+        seconds: Time in which it must arrive.
 
     Raises:
         Problem: 400 where it is incomplete, 408 where it does not arrive in time, 413 where it is too long.
     """
-    limit = settings.maximum_body
     chunks, size, more = [], 0, True
     try:
-        async with asyncio.timeout(settings.read_seconds):
+        async with asyncio.timeout(seconds):
             while more and size <= DRAIN * limit:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -71,7 +66,7 @@ async def read_body(receive: Receive, settings: Settings) -> bytes:
                 if size <= limit:
                     chunks.append(chunk)
     except TimeoutError as error:
-        detail = f"the body did not arrive within {settings.read_seconds} seconds"
+        detail = f"the body did not arrive within {seconds} seconds"
         raise Problem(408, "too-slow", detail) from error
     if size > limit:
         raise Problem(413, "too-large", f"the body is longer than the {limit:,} bytes that are allowed")

@@ -6,6 +6,8 @@ import uuid
 from starlette.requests import Request
 from starlette.types import Scope
 
+from service.headers import header
+
 HEADER = "x-correlation-id"
 ALLOWED = "1 to 128 letters, digits and . _ : -"
 _HEADER = HEADER.encode()
@@ -22,16 +24,13 @@ def identify(scope: Scope) -> tuple[str, bool]:
     """Give a request's id, and whether the client sent none, or one that can be used."""
     state = scope.setdefault("state", {})
     if _KEY not in state:
-        sent = _sent(scope)
-        sound = sent is None or bool(_ALLOWED.fullmatch(sent))
+        sent = header(scope, _HEADER)
+        sound = sent is None or is_identity(sent)
         state[_KEY] = (sent if sent and sound else str(uuid.uuid4()), sound)
     identity: tuple[str, bool] = state[_KEY]
     return identity
 
 
-def _sent(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == _HEADER:
-            text: str = value.decode("latin-1")
-            return text
-    return None
+def is_identity(text: str) -> bool:
+    """Tell whether a text may be an id."""
+    return bool(_ALLOWED.fullmatch(text))

@@ -4,7 +4,6 @@ A decision is stored when the answer to it is sent: on disk, or in blob storage.
 with the answers they are about.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Lock
@@ -12,25 +11,24 @@ from typing import Any
 
 import orjson
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from compliance.scorer import LABELS
+from service.body import JSON, read_body, require_json
 from service.collection_settings import CollectionSettings
-from service.correlation import ALLOWED, HEADER, correlation_id
+from service.correlation import ALLOWED, HEADER, correlation_id, is_identity
 from service.problems import Problem
 from service.redaction import Redactor
+from service.settings import Settings
 from service.sinks import Sink, SinkFault, place, sinks
 
 PATH = "/feedback"
-JSON = "application/json"
 MOST_BYTES = 16_384  # of a request's body
 MOST_CHARACTERS = 1_000  # of a comment
 MOST_ITEMS = 1_000_000  # of a request
-DRAIN = 8  # a longer body is read on for this many times the limit, so that its sender sees the answer
 _KEYS = {"correlation_id", "item", "label", "comment"}
-_IDENTITY = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Feedback:
@@ -79,24 +77,26 @@ class Feedback:
         self._sink.close()
 
 
-def routes(feedback: Feedback | None) -> list[Route]:
+def routes(feedback: Feedback | None, seconds: int = Settings.read_seconds) -> list[Route]:
     """Give the route, to be put among those of the application.
 
     Args:
         feedback: Where decisions are stored; without it, they are refused with 501.
+        seconds: Time in which a decision must arrive.
     """
 
     async def endpoint(request: Request) -> Response:
-        return await take(request, feedback)
+        return await take(request, feedback, seconds)
 
     return [Route(PATH, endpoint, methods=["POST"], name="feedback")]
 
 
-async def take(request: Request, feedback: Feedback | None) -> Response:
+async def take(request: Request, feedback: Feedback | None, seconds: int) -> Response:
     """Store the decision of a request."""
     if feedback is None:
         raise Problem(501, "no-feedback", "this service stores no feedback; start it with SCORING_COLLECT_DIR")
-    decision = read_decision(await _body(request))
+    require_json(request.scope)
+    decision = read_decision(await read_body(request.receive, MOST_BYTES, seconds))
     identity = correlation_id(request)
     try:
         await run_in_threadpool(feedback.store, decision)
@@ -133,7 +133,7 @@ def _faults(content: dict[str, Any]) -> list[str]:
         for key in sorted(content.keys() - _KEYS)
     ]
     identity, item, comment = content.get("correlation_id"), content.get("item"), content.get("comment")
-    if not isinstance(identity, str) or not _IDENTITY.fullmatch(identity):
+    if not isinstance(identity, str) or not is_identity(identity):
         faults.append(f"correlation_id must be that of an answer: {ALLOWED}")
     if item is not None and (type(item) is not int or not 0 <= item < MOST_ITEMS):
         faults.append(f"item must be the text's place in its request, a whole number from 0 to {MOST_ITEMS - 1:,}")
@@ -142,22 +142,3 @@ def _faults(content: dict[str, Any]) -> list[str]:
     if comment is not None and (not isinstance(comment, str) or len(comment) > MOST_CHARACTERS):
         faults.append(f"comment must be a text of up to {MOST_CHARACTERS:,} characters")
     return faults
-
-
-async def _body(request: Request) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != JSON:
-        raise Problem(415, "unsupported-media-type", f"{media_type or 'no content-type'} arrived; send {JSON}")
-    chunks, size = [], 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= MOST_BYTES:
-                chunks.append(chunk)
-            elif size > DRAIN * MOST_BYTES:
-                break
-    except ClientDisconnect as error:
-        raise Problem(400, "incomplete", "the client went away before its body was complete") from error
-    if size > MOST_BYTES:
-        raise Problem(413, "too-large", f"the body is longer than the {MOST_BYTES:,} bytes that are allowed")
-    return b"".join(chunks)

@@ -10,6 +10,7 @@ import hmac
 
 from starlette.types import Scope
 
+from service.headers import header
 from service.problems import Problem
 
 OPEN = ("/health/", "/v2/health/")  # whoever watches the service needs no token
@@ -23,20 +24,12 @@ def admit(scope: Scope, token_sha256: str) -> None:
     """
     if not token_sha256 or scope["path"].startswith(OPEN):
         return
-    scheme, _, token = _sent(scope).partition(b" ")
-    given = hashlib.sha256(token.strip()).hexdigest()
-    if scheme.lower() != b"bearer" or not hmac.compare_digest(given, token_sha256):
+    scheme, _, token = (header(scope, b"authorization") or "").partition(" ")
+    given = hashlib.sha256(token.strip().encode("latin-1")).hexdigest()
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given, token_sha256):
         raise Problem(
             401,
             "unauthorized",
             "send the header 'authorization: Bearer TOKEN' with the token of this service",
             {"www-authenticate": "Bearer"},
         )
-
-
-def _sent(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            found: bytes = value
-            return found
-    return b""

@@ -149,8 +149,8 @@ def _checked(run_dir: Path, found: Record, environment: str) -> "Candidate":
     Raises:
         BadRequest: It does not; the last line says what to type.
     """
-    from delivery import release as door
     from delivery.errors import DeliveryError, ReleaseRefused
+    from delivery.names import SCRATCH
 
     new = candidate.compose(run_dir, found, environment)
     try:
@@ -162,7 +162,7 @@ def _checked(run_dir: Path, found: Record, environment: str) -> "Candidate":
         ) from error
     except DeliveryError as error:
         raise BadRequest(str(error), next_step="trey release --help") from error
-    if environment == door.SCRATCH:
+    if environment == SCRATCH:
         raise BadRequest(
             f"{environment} is for notebooks by hand", next_step=f"trey release {run_dir.name} --to staging"
         )

@@ -41,16 +41,16 @@ def approve(  # noqa: PLR0913, PLR0917 - one for each option
       trey approve last --env production --comment "read the report, errors are harmless"
       trey approve 20261123-101500 --env production --comment "CHG-42" --as ada@example.org
     """
-    from delivery import approvals, release
+    from delivery import approvals
     from delivery.errors import DeliveryError
-    from delivery.names import checked
+    from delivery.names import SCRATCH, checked
 
     run_dir, who = _asked(name, pipeline, runs, comment, by)
     try:
         checked("environment", environment)
     except DeliveryError as error:
         raise BadRequest(str(error), next_step="trey approve --help") from error
-    if environment == release.SCRATCH:
+    if environment == SCRATCH:
         raise BadRequest(f"{environment} takes anything and asks nobody", next_step="trey approve RUN --env production")
     with record.amend(run_dir) as found:
         new = candidate.compose(run_dir, found, environment)

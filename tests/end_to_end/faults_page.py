@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.pages import write_measured
 from tests.end_to_end.faults import FAULTS, Fault, Left, with_papermill, with_trey
 from tests.project import ROOT
 
@@ -43,14 +44,7 @@ def table(left: dict[str, dict[str, Left]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def with_table(page: str, new: str, begin: str = BEGIN, end: str = END) -> str:
-    """Give a page with another table between its marks."""
-    before, _, rest = page.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}{new}{end}{after}"
-
-
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         made = table(left_by_all(Path(place)))
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
+    write_measured(PAGE, BEGIN, END, made)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.end_to_end.faults_page import with_table
+from benchmarks.pages import write_measured
 from tests.end_to_end.sabotage import SABOTAGES, Outcome, crown, run
 from tests.project import ROOT, copy_project
 
@@ -39,7 +39,7 @@ def main(wanted: list[str]) -> None:
             outcomes[sabotage.name] = run(project, sabotage)
             _told(sabotage.name, outcomes[sabotage.name], sabotage.stopped_by)
     if not wanted:
-        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(outcomes), *MARKS), encoding="utf-8")
+        write_measured(PAGE, *MARKS, table(outcomes))
 
 
 def _told(name: str, outcome: Outcome, expected: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.pages import with_measured
 from tests.end_to_end import faults_page
 from tests.end_to_end.faults import FAULTS, Fault, Left
 from tests.end_to_end.unguarded import GUARDS
@@ -30,4 +31,4 @@ def test_no_guard_is_without_a_fault() -> None:
 
 def test_the_page_holds_what_was_left(left: dict[str, dict[str, Left]]) -> None:
     page = faults_page.PAGE.read_text(encoding="utf-8")
-    assert faults_page.with_table(page, faults_page.table(left)) == page
+    assert with_measured(page, faults_page.BEGIN, faults_page.END, faults_page.table(left)) == page

@@ -10,21 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.delivery.lifecycle import PIPELINE
 from tests.fixtures_model import TEXTS, write_model
 from tests.project import Project, copy_project
 from tests.runner.conftest import GLUE, write_notebook
 
-PIPELINE = """
-phases: [evaluate, register, deploy]
-external: {registry: "delivery.external:registry_state", endpoint: "delivery.external:endpoint_state"}
-scraps: {evaluate: {model_digest: digest, recall: middle, recall_low: low end, texts: how many},
-         register: {model_digest: digest}}
-gates:
-  register:
-    - {scrap: evaluate.recall_low, min: 0.9, estimate: evaluate.recall, n: evaluate.texts}
-  deploy:
-    - {scrap: register.model_digest, equals: evaluate.model_digest}
-"""
 PARAMS = """
 all: {model_name: parts}
 register: {registry_store: ../registry}

@@ -165,9 +165,9 @@ CASES = [
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def described(model_dir: Path) -> Any:
-    """Give the schema of an application that schemathesis calls in process."""
+    """Give the schema of an application that schemathesis calls in process, and ends with the test."""
     return schemathesis.openapi.from_asgi("/openapi.json", create_app(from_folder(model_dir), Settings()))
 
 

@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -52,13 +54,19 @@ def test_health_needs_no_token(guarded: str, path: str) -> None:
     assert httpx.get(f"{guarded}{path}", trust_env=False).status_code == 200
 
 
-def test_a_body_that_does_not_arrive_is_given_up(start: Start, model_dir: Path) -> None:
-    _, url = start("--model", str(model_dir), environment=os.environ | {"SCORING_READ_SECONDS": "1"})
+@contextmanager
+def begun(url: str, length: int) -> Iterator[socket.socket]:
+    """Begin a request whose body does not arrive yet, but for its first byte."""
     where = urlsplit(url)
     with socket.create_connection((where.hostname, where.port), timeout=20) as connection:
-        connection.sendall(
-            b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n["
-        )
+        head = "POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: {length}\r\n\r\n[".encode())
+        yield connection
+
+
+def test_a_body_that_does_not_arrive_is_given_up(start: Start, model_dir: Path) -> None:
+    _, url = start("--model", str(model_dir), environment=os.environ | {"SCORING_READ_SECONDS": "1"})
+    with begun(url, length=99) as connection:
         answer = b""
         while chunk := connection.recv(4096):
             answer += chunk
@@ -73,11 +81,7 @@ def test_a_compressed_body_is_refused(client: httpx.Client) -> None:
 
 def test_a_request_beyond_those_under_way_is_refused(start: Start, model_dir: Path) -> None:
     _, url = start("--model", str(model_dir), environment=os.environ | {"SCORING_REQUESTS": "1"})
-    where = urlsplit(url)
-    with socket.create_connection((where.hostname, where.port), timeout=20) as connection:
-        connection.sendall(
-            b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n["
-        )
+    with begun(url, length=9) as connection:
         deadline = time.monotonic() + 20
         while (answer := httpx.post(f"{url}/score", json=["steel"], trust_env=False)).status_code == 200:
             assert time.monotonic() < deadline
