@@ -25,8 +25,13 @@ TEXTS = (
 MakeModel = Callable[..., Path]
 
 
-def onnx_bytes(bias: float = 0.0) -> bytes:
-    """Give a graph with input `text` string[N] and output `probability` float[N, 1]."""
+def onnx_bytes(bias: float = 0.0, scale: float = 1.0) -> bytes:
+    """Give a graph with input `text` string[N] and output `probability` float[N, 1].
+
+    Args:
+        bias: What a text without known words scores.
+        scale: Times which each weight counts: with 10, one word is enough to be as sure as a float32 can tell.
+    """
     nodes = [
         helper.make_node("StringNormalizer", ["text"], ["lower"], case_change_action="LOWER", locale="C"),
         helper.make_node(
@@ -45,7 +50,7 @@ def onnx_bytes(bias: float = 0.0) -> bytes:
             ["weights"],
             domain="ai.onnx.ml",
             keys_strings=list(WEIGHTS),
-            values_floats=list(WEIGHTS.values()),
+            values_floats=[scale * weight for weight in WEIGHTS.values()],
             default_float=0.0,
         ),
         helper.make_node("ReduceSum", ["weights", "axis"], ["sum"], keepdims=1),
