@@ -82,12 +82,13 @@ def write_model(
     *,
     name: str = "parts",
     bias: float = 0.0,
+    scale: float = 1.0,
     maximum_length: int = 10_000,
     datasheet: dict[str, object] | None = None,
 ) -> Path:
     """Write a complete model folder and give it."""
     folder.mkdir(parents=True)
-    files = {"model.onnx": onnx_bytes(bias), "MODEL_CARD.md": b"# A model for tests\n"}
+    files = {"model.onnx": onnx_bytes(bias, scale), "MODEL_CARD.md": b"# A model for tests\n"}
     for file, content in files.items():
         (folder / file).write_bytes(content)
     manifest = {
