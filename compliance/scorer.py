@@ -217,7 +217,8 @@ class Scorer:
         """
         is_noncompliant = answer >= self.threshold
         for_label = evidence if is_noncompliant else -evidence
-        ranked = [int(place) for place in np.argsort(-for_label, kind="stable")[:DECISIVE_WORDS] if for_label[place] > 0]
+        strongest = np.argsort(-for_label, kind="stable")[:DECISIVE_WORDS]
+        ranked = [int(place) for place in strongest if for_label[place] > 0]
 
         def changed(*sets: Sequence[int]) -> np.ndarray:
             scores = self.score([_without(text, [words[place] for place in places]) for places in sets])

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -138,7 +138,7 @@ def _examples(schema: Schema) -> Iterator[str]:
             yield f"<pre>{escape(json.dumps(example, ensure_ascii=False))}</pre>"
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     if rows:
         yield f"<table><tr>{''.join(f'<th>{head}' for head in heads)}"
         yield from (f"<tr>{''.join(f'<td>{cell}' for cell in row)}" for row in rows)

@@ -8,7 +8,7 @@ from service.settings import Settings
 
 Schema = dict[str, Any]
 IDENTITY_PATTERN = "^[A-Za-z0-9._:-]{1,128}$"
-_DIGEST = "5ab1f0c2d9e4" + "0" * 52
+_DIGEST = "5ab1f0c2" * 8
 _IDENTITY = "part-7:2026.11"
 _MODEL = {"name": "connected-car", "version": 3, "digest": _DIGEST}
 _TEXTS = ["good condition steel component", "poor condition iron component"]

@@ -77,7 +77,7 @@ def onnx_bytes(bias: float = 0.0, scale: float = 1.0) -> bytes:
     return model.SerializeToString()
 
 
-def write_model(
+def write_model(  # noqa: PLR0913 - all by name
     folder: Path,
     *,
     name: str = "parts",

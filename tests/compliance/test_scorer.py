@@ -242,7 +242,7 @@ def test_decisive_words_cannot_be_put_back_and_no_more_are_named() -> None:
 @given(st.lists(st.sampled_from(["iron", "poor", "new", "steel", "part", "good"]), max_size=8), st.floats(-3, 3))
 def test_without_the_decisive_words_the_label_is_the_other_one(words: list[str], bias: float) -> None:
     model, text = Scorer.from_onnx(onnx_bytes(bias)), " ".join(words)
-    label = [model.label(probability) for probability in model.score([text])][0]
+    label = model.label(model.score([text])[0])
     found = model.explain(text)
     kept = [one.word for one in found if not one.decisive]
     if len(kept) < len(words):

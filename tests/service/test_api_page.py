@@ -100,7 +100,7 @@ def test_the_client_of_the_page_is_answered(asked: str) -> None:
 
 def test_tritons_client_prints_what_the_page_shows(programs: Path, asked: str) -> None:
     client = api_page.programs(TEXT)[0].replace(OPEN, asked)
-    command = [programs / "python", "-c", client]
+    command = [str(programs / "python"), "-c", client]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout in TEXT, done.stderr
     assert len(done.stdout.splitlines()) == 2
