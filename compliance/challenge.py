@@ -132,12 +132,11 @@ def judge(
     """
     known = set().union(*(split["normalized"] for split in splits.values()))
     confidence = 1 - (1 - CONFIDENCE) / rows["set"].nunique()
-    finite, flags = np.isfinite(probabilities), probabilities >= threshold
+    flags = metrics.flags(probabilities, threshold)
     answers = {}
     for name, held in rows.groupby("set"):
         labels, at = held["label"].to_numpy(), held.index.to_numpy()
-        given = np.where(finite[at], flags[at], labels != 1)
-        confusion = Confusion.count(labels, given)
+        confusion = Confusion.count(labels, flags[at])
         answers[str(name)] = Answer(
             confusion,
             _share(confusion.texts - confusion.errors, confusion.texts, confidence),

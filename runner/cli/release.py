@@ -110,6 +110,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     again = f"trey rollback --env {environment} --model {name}"
     started = time.monotonic()
     try:
+        undone = "" if champion_only else endpoint.claim()
         slot = endpoint.live() if champion_only else endpoint.roll_back()
         seconds = time.monotonic() - started
     except DeliveryError as error:
@@ -133,8 +134,10 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         "digest": slot.digest,
         "slot": slot.name,
         "seconds": round(seconds, 3),
+        "undone": undone,
     }
     lines = [
+        *([undone] if undone else []),
         f"{environment} answers with {name} version {slot.version}, digest {slot.digest[:12]}…, from slot {slot.name}; "
         + ("nothing was switched" if champion_only else f"switched in {seconds:.2f} s"),
         f"champion of {environment}: version {slot.version}",

@@ -350,6 +350,12 @@ def test_a_rollback_is_one_step_back_with_the_champion(
     found = json.loads(trey(*words, "--champion-only", "--json").stdout)
     assert (found["version"], found["slot"], found["digest"]) == (1, "blue", digest_of(model_dir))
 
+    endpoint.shift("green", 10)
+    endpoint.release()  # as a deployment that is killed
+    told = trey(*words).stdout.splitlines()
+    assert told[0] == "a deployment was interrupted; traffic is back on blue, version 1"
+    assert told[1].startswith("production answers with parts version 1")
+
     endpoint.switch("green")
     endpoint.release()
     broken = tmp_path / "broken"
