@@ -47,11 +47,13 @@ class ReleasePolicy:
         phase: The phase that `trey release` executes; its notebook declares `environment`.
         allow_self_approval: Whether authors may approve their own run, as a team of one must.
         approval_days: How long an approval holds.
+        trial: Environments that a run may name by itself; to any other only `trey release` leads. Empty for all.
     """
 
     phase: str = "deploy"
     allow_self_approval: bool = False
     approval_days: float = 7.0
+    trial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -417,6 +419,7 @@ class _Reader:
         self.faults += [f"release: {key!r} is no key; {did_you_mean(key, keys)}" for key in given if key not in keys]
         phase, allow = given.get("phase", known.phase), given.get("allow_self_approval", known.allow_self_approval)
         days = given.get("approval_days", known.approval_days)
+        trial = self._names("release.trial", given.get("trial"))
         if "phase" in given and phase not in self.every:
             self.faults.append(f"release.phase names {phase!r}; {did_you_mean(phase, self.every)}")
         if not isinstance(allow, bool):
@@ -424,7 +427,7 @@ class _Reader:
         if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= _MOST_DAYS:
             self.faults.append(f"release.approval_days is {days!r}; it must be above 0 and at most {_MOST_DAYS}")
             return known
-        return ReleasePolicy(str(phase), allow is True, float(days))
+        return ReleasePolicy(str(phase), allow is True, float(days), trial)
 
     def _external(self) -> dict[str, str]:
         external = self._texts("external", self.content.get("external") or {})

@@ -17,6 +17,7 @@ from runner.pipeline import Pipeline, did_you_mean, load_pipeline
 from runner.record import USABLE, ExternalState, GateEntry, PhaseEntry, Record, SignOff
 
 GATES_PATH = "gates_path"
+ENVIRONMENT = "environment"  # the parameter by which the phase that releases is told where to
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ def prepare(request: Request) -> Prepared:
     lock = fingerprint.file_digest(pipeline.lock) if pipeline.lock else None
     prepared = Prepared(request, pipeline, {}, runs, None, lock)
     prepared.params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, prepared.asked)
+    check_environment(pipeline, prepared.params)
     if request.first:
         prepared.taken = _taken(pipeline, runs, request.first)
     return prepared
@@ -340,6 +342,20 @@ def check_options(request: Request, pipeline: Pipeline) -> None:
         ]
     if faults:
         raise BadRequest(*faults, next_step="trey run --help")
+
+
+def check_environment(pipeline: Pipeline, params: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that a run goes to no environment that needs what people decide, who can only do so once it has ended.
+
+    Raises:
+        BadRequest: The phase that releases is told another one.
+    """
+    phase, trial = pipeline.release.phase, pipeline.release.trial
+    environment = params.get(phase, {}).get(ENVIRONMENT)
+    if trial and environment is not None and environment not in trial:
+        fault = f"{phase}.{ENVIRONMENT} is {environment!r}; a run goes to {' or '.join(trial)} alone"
+        step = f"trey run, and then trey release RUN --to {environment}"
+        raise BadRequest(f"{fault} ({pipeline.path.name}: release: {{trial: …}})", next_step=step)
 
 
 def _taken(pipeline: Pipeline, runs: Path, first: str) -> tuple[Path, Record] | None:

@@ -114,7 +114,7 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
         raise BadRequest(fault, next_step=f"name it in {pipeline.path}: release: {{phase: NAME}}")
     folders = {edge: run_dir / edge for edge in pipeline.edges[phase]}
     judgement = single.judge(pipeline, phase, folders)
-    own = found["phases"][phase]["params"].get("environment") if phase in found["phases"] else None
+    own = found["phases"][phase]["params"].get(planning.ENVIRONMENT) if phase in found["phases"] else None
     before = [] if environment == own else found["gates"]
     stopping = [gate for gate in [*judgement.gates, *before] if gate["verdict"] in record.STOPPING]
     if stopping:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import gates, identity, record, single
+from runner import gates, identity, planning, record, single
 from runner.cli import candidate, live, options
 from runner.errors import BadRequest, RunFailed
 from runner.gates import NoEvidence, Reference
@@ -206,7 +206,7 @@ def _execute(
         engine=found["engine"],
         timeout=timeout,
         pipeline=new.pipeline.path,
-        values=found["phases"][phase]["params"] | {"environment": entry["environment"]},
+        values=found["phases"][phase]["params"] | {planning.ENVIRONMENT: entry["environment"]},
         sign_offs=new.signed(found),
         run_id=run_dir.name,
         why=f"release to {entry['environment']} by {entry['by']}",

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
-from delivery import registry
+from delivery import names, registry
 from delivery.approvals import release_digest
 from delivery.endpoint import Endpoint
 from delivery.files import canonical, sha256
-from runner import record
+from runner import fingerprint, record
 from runner.cli import main
+from runner.pipeline import load_pipeline
 from runner.record import Record
 
 from ..fixtures_model import MakeModel, digest_of
+from ..project import ROOT
 from ..runner.conftest import Project
 from . import lifecycle
 
@@ -244,12 +247,38 @@ def test_what_stopped_a_run_after_its_release_keeps_it_from_other_environments(t
 
 def test_a_run_that_was_told_to_go_to_production_does_not(trey: Trey, made: Project) -> None:
     """The only door is `trey release`: sign-offs cannot be handed in by a parameter."""
-    done = trey("run", "--set", "deploy.environment=production", "--run-id", "two", exit_code=1)
-    assert "nobody approved this release" in done.output
+    before = sorted(made.root.glob("runs/*"))
+    for command in ("run", "plan"):
+        done = trey(command, "--set", "deploy.environment=production", exit_code=2)
+        assert (done.stdout, done.stderr) == (
+            "",
+            "trey: deploy.environment is 'production'; a run goes to scratch or staging alone "
+            "(pipeline.yaml: release: {trial: …})\n"
+            "next: trey run, and then trey release RUN --to production\n",
+        )
     assert "deploy.sign_offs_path is filled by the runner" in (
         trey("run", "--set", "deploy.sign_offs_path=x", exit_code=2).stderr
     )
-    shutil.rmtree(made.root / "runs" / "two")
+    assert sorted(made.root.glob("runs/*")) == before
+
+
+def test_a_run_that_was_told_so_before_does_not_go_on(trey: Trey, run: Path) -> None:
+    """As older versions let it begin."""
+    found: Any = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    params = yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8"))
+    params["deploy"]["environment"] = "production"
+    before = (run / "params.yaml").read_bytes()
+    (run / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    found |= {"status": "failed", "params_sha256": fingerprint.digest_of(params)}
+    (run / "run.json").write_text(json.dumps(found), encoding="utf-8")
+    try:
+        assert "deploy.environment is 'production'" in trey("resume", "one", exit_code=2).stderr
+    finally:
+        (run / "params.yaml").write_bytes(before)
+
+
+def test_the_pipeline_names_the_environments_that_ask_nobody() -> None:
+    assert load_pipeline(ROOT / "params" / "pipeline.yaml").release.trial == names.TRIAL
 
 
 @pytest.mark.parametrize(

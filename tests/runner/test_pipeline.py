@@ -221,7 +221,8 @@ def test_what_an_approval_needs_stands_in_the_pipeline(project: Project) -> None
     assert load_pipeline(path).release == ReleasePolicy("b", True, 0.5)
     wrong = {
         "7": "release is int; it must be a mapping, such as {approval_days: 7}",
-        "{day: 7}": "release: 'day' is no key; allowed are phase, allow_self_approval, approval_days",
+        "{day: 7}": "release: 'day' is no key; allowed are phase, allow_self_approval, approval_days, trial",
+        "{trial: staging}": "release.trial must be a list of names",
         "{phase: c}": "release.phase names 'c'; allowed are a, b",
         "{allow_self_approval: 1}": "release.allow_self_approval is 1; it must be true or false",
         "{approval_days: 0}": "release.approval_days is 0; it must be above 0 and at most 366",
