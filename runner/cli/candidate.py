@@ -98,10 +98,10 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
 
     The gates are judged anew from the folders that the releasing phase reads: what was touched since is no evidence.
     Whatever else stopped the run keeps it from every environment but the one that it went to itself, where it may try
-    again.
+    again; a run that failed or was interrupted goes nowhere.
 
     Raises:
-        BadRequest: The run has nothing to release, or a gate stops it.
+        BadRequest: The run did not end as planned or has nothing to release, or a gate stops it.
     """
     from delivery import release
     from delivery.approvals import release_digest
@@ -109,6 +109,9 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
 
     pipeline = pipeline_of(run_dir, found)
     phase, name = pipeline.release.phase, run_dir.name
+    if found["status"] in ("failed", "interrupted"):
+        reason = found["decision"]["reason"].partition("\n")[0] if found["decision"] else ""
+        raise BadRequest(f"{name}: {found['status']}: {reason}", next_step=f"trey resume {name}")
     if phase not in pipeline.every:
         fault = f"{pipeline.path.name} has no phase {phase}, which would release"
         raise BadRequest(fault, next_step=f"name it in {pipeline.path}: release: {{phase: NAME}}")

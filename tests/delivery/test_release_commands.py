@@ -245,6 +245,20 @@ def test_what_stopped_a_run_after_its_release_keeps_it_from_other_environments(t
     trey("release", "one", "--to", "staging")
 
 
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_run_that_did_not_end_as_planned_goes_nowhere(trey: Trey, run: Path, status: Any) -> None:
+    """Its model stands in the registry, and nobody knows what it would have done in staging."""
+    found = record.load(run)
+    found["status"] = status
+    found["decision"] = {"verdict": status, "reason": "deploy failed: it was asked to\nby a test"}
+    record.save(run, found)
+    for words in (APPROVE, ("release", "one", "--to", "staging"), ("release", "one", "--to", "production")):
+        assert trey(*words, exit_code=2).stderr == (
+            f"trey: one: {status}: deploy failed: it was asked to\nnext: trey resume one\n"
+        )
+    assert not list(run.glob("releases/*"))
+
+
 def test_a_run_that_was_told_to_go_to_production_does_not(trey: Trey, made: Project) -> None:
     """The only door is `trey release`: sign-offs cannot be handed in by a parameter."""
     before = sorted(made.root.glob("runs/*"))
