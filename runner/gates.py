@@ -179,10 +179,8 @@ def _judged(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> GateEntry:
     return gate
 
 
-def _waived(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff]) -> GateEntry:
-    """Give the judgement as waived, where it is inconclusive and somebody waived exactly this."""
-    if gate["verdict"] != "inconclusive":
-        return gate
+def waiver_of(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff]) -> SignOff | None:
+    """Give the newest waiver of exactly this: of this model, rule and value; None where there is none."""
     wanted = {
         "kind": "waiver",
         "subject": gate["scrap"],
@@ -193,9 +191,16 @@ def _waived(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequ
     for entry in reversed(sign_offs):
         sound = isinstance(entry, dict) and wanted["digest"]
         if sound and all(entry.get(key) == value for key, value in wanted.items()):
-            gate["verdict"], gate["waiver"] = "waived", entry
-            gate["reason"] = f"waived by {entry['by']}: {entry['comment']}; {gate['reason']}"
-            break
+            return entry
+    return None
+
+
+def _waived(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff]) -> GateEntry:
+    """Give the judgement as waived, where it is inconclusive and somebody waived exactly this."""
+    entry = waiver_of(gate, evidence, sign_offs) if gate["verdict"] == "inconclusive" else None
+    if entry:
+        gate["verdict"], gate["waiver"] = "waived", entry
+        gate["reason"] = f"waived by {entry['by']}: {entry['comment']}; {gate['reason']}"
     return gate
 
 

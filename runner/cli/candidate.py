@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import gates, planning, record, single
+from runner.cli import next_step
 from runner.errors import BadRequest
 from runner.gates import NoEvidence, Reference
 from runner.pipeline import Pipeline, load_pipeline, locate
@@ -122,8 +123,7 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     stopping = [gate for gate in [*judgement.gates, *before] if gate["verdict"] in record.STOPPING]
     if stopping:
         said = (f"{name}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}" for gate in stopping)
-        step = f"trey resume {name}" if found["status"] != "succeeded" else f"trey show {name}"
-        raise BadRequest(*dict.fromkeys(said), next_step=step)
+        raise BadRequest(*dict.fromkeys(said), next_step=next_step.past(stopping, found, name))
     model = _model(name, found, judgement, phase)
     manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])
     folder = run_dir / FOLDER

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli import options
+from runner.cli import live, next_step, options
 
 if TYPE_CHECKING:
     from runner.planning import PlannedPhase, Request
@@ -130,7 +130,7 @@ def _finish(  # noqa: PLR0913
     """Say what a run came to, and end with its code."""
     from runner import record
 
-    name = str(_near(run_dir)) if elsewhere else found["run_id"]
+    name = str(live.near(run_dir)) if elsewhere else found["run_id"]
     click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(run_dir, found, name))
     ctx.exit(record.exit_code(found, fail_on_stop=fail_on_stop))
 
@@ -146,35 +146,9 @@ def _request(asked: dict[str, Any]) -> "Request":
 
 def _summary(run_dir: Path, found: "Record", name: str) -> str:
     decision = found["decision"] or {"verdict": "incomplete", "reason": ""}
-    report = _near(run_dir / "report.html")
+    report = live.near(run_dir / "report.html")
     lines = [f"{decision['verdict']}: {decision['reason']}", f"report: {report}"]
-    return "\n".join([*lines, f"next: {_next_step(found, name)}"])
-
-
-def _next_step(found: "Record", name: str) -> str:
-    if found["status"] == "interrupted":
-        return f"trey resume {name}"
-    return _without_end(found["command"]) if _ended_early(found) else f"trey show {name}"
-
-
-def _ended_early(found: "Record") -> bool:
-    return found["status"] == "succeeded" and any(one["status"] == "skipped" for one in found["phases"].values())
-
-
-def _without_end(command: str) -> str:
-    """Give the command that goes on where this one was asked to end, with the same parameters."""
-    words, kept = iter(shlex.split(command)), []
-    for word in words:
-        if word in {"--to", "--run-id"}:
-            next(words, None)
-        elif word != "--fresh" and not word.startswith(("--to=", "--run-id=")):
-            kept.append(word)
-    return shlex.join(kept)
-
-
-def _near(path: Path) -> str:
-    """Name a path from here where that is shorter."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return "\n".join([*lines, f"next: {next_step.after(found, name)}"])
 
 
 def _plan_json(phases: "list[PlannedPhase]") -> dict[str, Any]:

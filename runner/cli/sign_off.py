@@ -9,7 +9,7 @@ from typing import Any, cast
 import click
 
 from runner import gates, identity, record
-from runner.cli import candidate, live, options
+from runner.cli import candidate, live, next_step, options
 from runner.errors import BadRequest
 from runner.record import GateEntry, Record, SignOff
 
@@ -161,11 +161,12 @@ def waive(  # noqa: PLR0913, PLR0917 - one for each option
             for one in waivable
         ]  # fmt: skip
         _add(found, *decided)
+        stopping = [one for one in found["gates"] if one["verdict"] in record.STOPPING]
     lines = [
         f"waived: {gate}: {waivable[0]['reason']}",
         f"by {approvals.said(decided[0])}, for digest {digest[:12]}…: {decided[0]['comment']}",
         f"the name {who} {TRUST}",
-        f"next: trey resume {run_dir.name}",
+        f"next: {next_step.past(stopping, found, run_dir.name)}",
     ]
     _told(run_dir, decided[0], lines, as_json)
 

@@ -234,13 +234,14 @@ def asked_to(run: Path, **values: Any) -> None:
 def test_what_stopped_a_run_after_its_release_keeps_it_from_other_environments(trey: Trey, run: Path) -> None:
     """Such as a canary in staging that was taken back: staging may be tried again, production waits."""
     found = record.load(run)
-    taken_back: Any = found["gates"][-1] | {"phase": "outcome", "verdict": "fail", "reason": "'rolled back' ≠ 'live'"}
-    found["gates"].append(taken_back)
-    found["status"] = "stopped"
+    taken_back: Any = found["gates"][-1] | {"phase": "outcome", "scrap": "deploy.outcome"}
+    found["gates"].append(taken_back | {"verdict": "fail", "reason": "'rolled back' ≠ 'live'"})
+    found["status"], found["command"] = "stopped", "trey run --set deploy.environment=staging"
     record.save(run, found)
     for words in (APPROVE, ("release", "one", "--to", "production")):
         assert trey(*words, exit_code=2).stderr == (
-            "trey: one: fail: register.model_digest: 'rolled back' ≠ 'live'\nnext: trey resume one\n"
+            "trey: one: fail: deploy.outcome: 'rolled back' ≠ 'live'\n"
+            "next: trey run --set deploy.environment=staging --from deploy --fresh\n"
         )
     trey("release", "one", "--to", "staging")
 
@@ -311,8 +312,9 @@ def test_the_pipeline_names_the_environments_that_ask_nobody() -> None:
         (("waive", "one", "--gate", "evaluate.recall_low", "--reason", "w"), "never a failure or missing", "trey show"),
         (("release", "one", "--to", "../x"), "the environment is '../x'", "trey release --help"),
         (("release", "one", "--to", "scratch"), "scratch is for notebooks by hand", "trey release one --to staging"),
-        (("rollback", "--env", "other"), "no model is live in other", "trey run"),
-        (("rollback", "--env", "staging"), "has nothing to go back to", "trey models"),
+        (("rollback", "--env", "production"), "no model is live in prod", "trey release RUN --to production"),
+        (("rollback", "--env", "scratch"), "no model is live in scratch", "trey run"),
+        (("rollback", "--env", "staging"), "has no earlier version to go back to", "trey models"),
     ],
 )
 def test_a_wrong_request_ends_with_2(trey: Trey, words: tuple[str, ...], says: str, next_step: str) -> None:
@@ -335,9 +337,9 @@ def test_a_run_that_registered_nothing_has_nothing_to_release(trey: Trey, made: 
 
 def test_a_waived_rule_lets_a_stopped_run_go_on(trey: Trey, made: Project, model_dir: Path) -> None:
     words = ("run", "--set", "evaluate.recall_low=0.85", "--run-id", "little")
-    assert trey(*words).stdout.startswith(
-        "stopped: the gates of register stopped the run: evaluate.recall_low: too little"
-    )
+    stopped = trey(*words).stdout
+    assert stopped.startswith("stopped: the gates of register stopped the run: evaluate.recall_low: too little")
+    assert stopped.endswith("next: trey waive little --gate evaluate.recall_low --reason WHY\n")
     folder = made.root / "runs" / "little"
     said = trey("waive", "little", "--gate", "evaluate.recall_low", "--reason", "checked by hand", "--as", "bob").stdout
     assert re.fullmatch(
