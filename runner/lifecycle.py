@@ -326,8 +326,7 @@ class _Run:
 def stop_reason(phase: str, judged: list[GateEntry]) -> str:
     """Say in one sentence which rule keeps a phase from starting, or the run from being a release."""
     failing = [gate for gate in judged if gate["verdict"] in record.STOPPING]
-    first = failing[0]
-    what = f"{first['scrap']}: {first['reason']}" if first["scrap"] else first["reason"]
+    what = gates.said(failing[0]) if failing[0]["scrap"] else failing[0]["reason"]
     more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
     if phase == gates.OUTCOME:
         return f"all phases ended as planned, but the outcome is no release: {what}{more}"

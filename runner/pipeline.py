@@ -322,7 +322,7 @@ class _Reader:
             self.faults.append(f"{where}: {' and '.join(kinds) or 'no bound'} given; exactly one of min, max, equals")
         references = {
             key: self._reference(f"{where}: {key}", rule[key], earlier)
-            for key in ("scrap", "estimate", "n")
+            for key in ("scrap", "estimate", "n", "about")
             if key in rule
         }
         if "scrap" not in rule:
@@ -346,6 +346,7 @@ class _Reader:
             references.get("n"),
             rule.get("why"),
             rule.get("when"),
+            references.get("about"),
         )
 
     def _check_words(self, where: str, rule: dict[Any, Any]) -> None:

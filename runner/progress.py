@@ -2,8 +2,9 @@
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
+from runner.gates import said
 from runner.record import GateEntry
 
 if TYPE_CHECKING:
@@ -135,5 +136,5 @@ def _ended(phase: str, status: str, seconds: float, message: str | None) -> str:
     return f"{phase}: {status} in {seconds:.1f} s" + (f": {message}" if message else "")
 
 
-def _judged(gate: Any) -> str:
-    return f"gate of {gate['phase']}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}"
+def _judged(gate: GateEntry) -> str:
+    return f"gate of {gate['phase']}: {gate['verdict']}: {said(gate)}"

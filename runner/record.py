@@ -134,6 +134,7 @@ class GateEntry(TypedDict):
     reason: str
     estimate: NotRequired[Any]
     n: NotRequired[Any]
+    about: NotRequired[str]
     why: NotRequired[str]
     waiver: NotRequired["SignOff"]
 

@@ -122,7 +122,7 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     before = [] if environment == own else found["gates"]
     stopping = [gate for gate in [*judgement.gates, *before] if gate["verdict"] in record.STOPPING]
     if stopping:
-        said = (f"{name}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}" for gate in stopping)
+        said = (f"{name}: {gate['verdict']}: {gates.said(gate)}" for gate in stopping)
         raise BadRequest(*dict.fromkeys(said), next_step=next_step.past(stopping, found, name))
     model = _model(name, found, judgement, phase)
     manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from runner import record
+from runner import gates, record
 from runner.cli import options
 from runner.cli.tables import aligned
 from runner.record import Record
@@ -112,7 +112,7 @@ def _summary(found: Record, run_dir: Path) -> str:
         seconds = "" if entry["seconds"] is None else f"{entry['seconds']:7.1f} s"
         lines.append(f"{phase:<12}{entry['status']:<11}{seconds:>9}  {entry['message'] or entry['why']}")
     for gate in found["gates"]:
-        lines.append(f"gate of {gate['phase']}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}")
+        lines.append(f"gate of {gate['phase']}: {gate['verdict']}: {gates.said(gate)}")
     lines += [
         f"{one['kind']} of {one['subject']} by {one['by']}, {one['at'][:16].replace('T', ' ')} UTC: {one['comment']}"
         for one in found.get("sign_offs", [])

@@ -163,7 +163,7 @@ def waive(  # noqa: PLR0913, PLR0917 - one for each option
         _add(found, *decided)
         stopping = [one for one in found["gates"] if one["verdict"] in record.STOPPING]
     lines = [
-        f"waived: {gate}: {waivable[0]['reason']}",
+        f"waived: {gates.said(waivable[0])}",
         f"by {approvals.said(decided[0])}, for digest {digest[:12]}…: {decided[0]['comment']}",
         f"the name {who} {TRUST}",
         f"next: {next_step.past(stopping, found, run_dir.name)}",

@@ -287,9 +287,9 @@ def with_outcome(chain: Project, rules: str) -> None:
 
 
 def test_a_run_whose_outcome_does_not_hold_is_no_release(chain: Project) -> None:
-    with_outcome(chain, "[{scrap: use.twice, max: 5}]")
+    with_outcome(chain, "[{scrap: use.twice, max: 5, about: make.number}]")
     found = chain.run(sets=("make.number=3",))
-    reason = "all phases ended as planned, but the outcome is no release: use.twice: 6 > 5"
+    reason = "all phases ended as planned, but the outcome is no release: use.twice: 6 > 5: 3"
     assert (found["status"], found["decision"]) == ("stopped", {"verdict": "stopped", "reason": reason})
     assert statuses(found) == {"make": "succeeded", "use": "succeeded"}
     assert [(gate["phase"], gate["verdict"]) for gate in found["gates"]] == [("use", "pass"), ("outcome", "fail")]

@@ -79,13 +79,14 @@ def test_gates_are_read(chain: Project) -> None:
     chain.pipeline(
         "phases: [make, use]\n"
         "gates:\n  use:\n"
-        "    - {scrap: make.number, min: make.low, estimate: make.number, n: make.n, when: champion, why: so}\n"
+        "    - {scrap: make.number, min: make.low, estimate: make.number, n: make.n, about: make.number, "
+        "when: champion, why: so}\n"
         "scraps: {make: {number: a, low: b, n: c, champion: d}}\n"
     )
     (rule,) = load_pipeline(chain.root / "params" / "pipeline.yaml").gates["use"]
     assert rule.scrap == rule.estimate == Reference("make", "number")
     assert (rule.kind, rule.bound, rule.n) == ("min", Reference("make", "low"), Reference("make", "n"))
-    assert (rule.when, rule.why) == ("champion", "so")
+    assert (rule.when, rule.why, rule.about) == ("champion", "so", Reference("make", "number"))
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,8 @@ def test_gates_are_read(chain: Project) -> None:
         ("{scrap: make.number, min: 1, when: [champion]}", "when is ['champion']; it must name a scrap of the same"),
         ("{scrap: make.number, min: 1, when: make.low}", "when is 'make.low'; it must name a scrap of the same"),
         ("{scrap: make.number, min: 1, when: champion}", "make documents no scrap champion in `scraps`"),
+        ("{scrap: make.number, min: 1, about: make.numbr}", "documents no scrap numbr in `scraps`; did you mean num"),
+        ("{scrap: make.number, min: 1, about: tyres}", "about is 'tyres'; it must be phase.scrap"),
         ("{scrap: make.number, min: 1, why: 3}", "why is 3; it must be a sentence"),
         ("{scrap: make.number, equals: 1, estimate: make.number}", "an estimate says nothing about equality"),
         ("make.number", "'make.number' is no rule"),
