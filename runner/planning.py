@@ -13,6 +13,7 @@ from typing import Any
 from runner import engines, fingerprint, gates, parameters, record, scraps
 from runner.errors import BadRequest
 from runner.fingerprint import Inputs
+from runner.gates import Rule
 from runner.pipeline import Pipeline, did_you_mean, load_pipeline
 from runner.record import USABLE, ExternalState, GateEntry, PhaseEntry, Record, SignOff
 
@@ -263,7 +264,21 @@ class PlannedPhase:
     params: dict[str, Any]
 
 
-def plan(request: Request) -> list[PlannedPhase]:
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        phases: Each phase, in order.
+        outcome: The rules that must hold after the last one, judged where the evidence stands already; none where it
+            would not go as far.
+    """
+
+    phases: list[PlannedPhase]
+    outcome: list[dict[str, Any]]
+
+
+def plan(request: Request) -> Plan:
     """Say what a run would do and why. Starts and writes nothing.
 
     Raises:
@@ -271,13 +286,14 @@ def plan(request: Request) -> list[PlannedPhase]:
     """
     prepared = prepare(request)
     engines.check(request.engine)
+    pipeline = prepared.pipeline
     known: dict[str, PhaseEntry] = {}
     outputs: dict[str, str] = {}
     judged: list[GateEntry] = []
     stopped: str | None = None
     planned = []
-    for phase in prepared.pipeline.order:
-        rules = _planned_gates(prepared, phase, known)
+    for phase in pipeline.order:
+        rules = _planned_rules(phase, pipeline.gates[phase], known) if phase in pipeline.gates else []
         if stopped is None and any(rule.get("verdict") in record.STOPPING for rule in rules):
             stopped = f"the gates of {phase} stop the run"
         judged += [rule for rule in rules if "verdict" in rule]  # type: ignore[misc]
@@ -288,8 +304,9 @@ def plan(request: Request) -> list[PlannedPhase]:
             if choice.reuse:
                 known[phase] = choice.reuse.entry
                 outputs[phase] = choice.reuse.entry["output_sha256"] or ""
-        planned.append(PlannedPhase(phase, status, why, prepared.pipeline.edges[phase], rules, prepared.params[phase]))
-    return planned
+        planned.append(PlannedPhase(phase, status, why, pipeline.edges[phase], rules, prepared.params[phase]))
+    asked = request.last in (None, pipeline.order[-1])
+    return Plan(planned, _planned_rules(gates.OUTCOME, pipeline.outcome, known) if pipeline.outcome and asked else [])
 
 
 def _planned_choice(prepared: Prepared, phase: str, outputs: Mapping[str, str], judged: Sequence[GateEntry]) -> Choice:
@@ -305,11 +322,8 @@ def _planned_choice(prepared: Prepared, phase: str, outputs: Mapping[str, str], 
     return prepared.choose(phase, prepared.inputs(phase, outputs, evidence))
 
 
-def _planned_gates(prepared: Prepared, phase: str, known: Mapping[str, PhaseEntry]) -> list[dict[str, Any]]:
-    """Judge the rules whose evidence stands already; give the others as they are written."""
-    rules = prepared.pipeline.gates.get(phase)
-    if rules is None:
-        return []
+def _planned_rules(phase: str, rules: Sequence[Rule], known: Mapping[str, PhaseEntry]) -> list[dict[str, Any]]:
+    """Judge rules whose evidence stands already; give the others as they are written."""
     if all(reference.phase in known for rule in rules for reference in rule.references):
         return [dict(gate) for gate in gates.judge(phase, rules, known)]
     return [

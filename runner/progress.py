@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from runner.gates import said
 from runner.record import GateEntry
+from runner.terminal import first_line
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -133,7 +134,8 @@ class LiveProgress(Progress):
 
 
 def _ended(phase: str, status: str, seconds: float, message: str | None) -> str:
-    return f"{phase}: {status} in {seconds:.1f} s" + (f": {message}" if message else "")
+    """Say how a phase ended; all lines of the message follow in the last words of the command."""
+    return f"{phase}: {status} in {seconds:.1f} s" + (f": {first_line(message)}" if message else "")
 
 
 def _judged(gate: GateEntry) -> str:

@@ -11,6 +11,7 @@ from runner.errors import BadRequest
 from runner.gates import NoEvidence, Reference
 from runner.pipeline import Pipeline, load_pipeline, locate
 from runner.record import GateEntry, Record
+from runner.terminal import first_line
 
 FILE = "candidate.json"
 FOLDER = "releases"  # of a run: the candidate, and a folder for each attempt
@@ -111,7 +112,7 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     pipeline = pipeline_of(run_dir, found)
     phase, name = pipeline.release.phase, run_dir.name
     if found["status"] in ("failed", "interrupted"):
-        reason = found["decision"]["reason"].partition("\n")[0] if found["decision"] else ""
+        reason = first_line(found["decision"]["reason"]) if found["decision"] else ""
         raise BadRequest(f"{name}: {found['status']}: {reason}", next_step=f"trey resume {name}")
     if phase not in pipeline.every:
         fault = f"{pipeline.path.name} has no phase {phase}, which would release"

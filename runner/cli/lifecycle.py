@@ -11,7 +11,7 @@ import click
 from runner.cli import live, next_step, options
 
 if TYPE_CHECKING:
-    from runner.planning import PlannedPhase, Request
+    from runner.planning import Plan, Request
     from runner.record import Record
 
 
@@ -80,7 +80,7 @@ def resume(  # noqa: PLR0913, PLR0917  # one for each option
 def plan(as_json: bool, **asked: Any) -> None:
     """Show phases, edges, gates, and what would run and why.
 
-    Starts nothing and writes nothing.
+    Starts nothing and writes nothing. Last come the rules of the outcome, which must hold after the last phase.
 
     \b
     Examples:
@@ -89,8 +89,8 @@ def plan(as_json: bool, **asked: Any) -> None:
     """
     from runner import planning
 
-    phases = planning.plan(_request(asked))
-    click.echo(json.dumps(_plan_json(phases), indent=1, ensure_ascii=False) if as_json else _plan_text(phases))
+    planned = planning.plan(_request(asked))
+    click.echo(json.dumps(_plan_json(planned), indent=1, ensure_ascii=False) if as_json else _plan_text(planned))
 
 
 @click.command()
@@ -151,7 +151,7 @@ def _summary(run_dir: Path, found: "Record", name: str) -> str:
     return "\n".join([*lines, f"next: {next_step.after(found, name)}"])
 
 
-def _plan_json(phases: "list[PlannedPhase]") -> dict[str, Any]:
+def _plan_json(planned: "Plan") -> dict[str, Any]:
     return {
         "phases": [
             {
@@ -163,21 +163,23 @@ def _plan_json(phases: "list[PlannedPhase]") -> dict[str, Any]:
                 "gates": phase.gates,
                 "params": phase.params,
             }
-            for phase in phases
-        ]
+            for phase in planned.phases
+        ],
+        "outcome": planned.outcome,
     }
 
 
-def _plan_text(phases: "list[PlannedPhase]") -> str:
-    width = max(len(phase.name) for phase in phases)
+def _plan_text(planned: "Plan") -> str:
+    width = max(len(phase.name) for phase in planned.phases)
     said = {"run": "runs", "cached": "cached", "skipped": "skipped"}
     lines = []
-    for phase in phases:
+    for phase in planned.phases:
         lines.append(f"{phase.name:{width}}  {said[phase.status]:7}  {phase.why}")
         indent = " " * (width + 2)
         if phase.after:
             lines.append(f"{indent}reads {', '.join(phase.after)}")
         lines += [f"{indent}gate {_gate_text(gate)}" for gate in phase.gates]
+    lines += [f"outcome {_gate_text(gate)}" for gate in planned.outcome]
     return "\n".join(lines)
 
 

@@ -255,7 +255,7 @@ def test_a_run_that_did_not_end_as_planned_goes_nowhere(trey: Trey, run: Path, s
     record.save(run, found)
     for words in (APPROVE, ("release", "one", "--to", "staging"), ("release", "one", "--to", "production")):
         assert trey(*words, exit_code=2).stderr == (
-            f"trey: one: {status}: deploy failed: it was asked to\nnext: trey resume one\n"
+            f"trey: one: {status}: deploy failed: it was asked to …\nnext: trey resume one\n"
         )
     assert not list(run.glob("releases/*"))
 
