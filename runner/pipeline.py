@@ -28,6 +28,7 @@ _KEYS = (
     "outcome",
     "uses",
     "variables",
+    "checks",
     "external",
     "scraps",
     "timeouts",
@@ -70,6 +71,7 @@ class Pipeline:
         outcome: The rules that must hold after the last phase, or the run is no release; none where nothing must.
         uses: Modules that a phase uses without importing them.
         variables: Environment variables that count as inputs of a phase.
+        checks: For some phases, `module:function` that gives what is wrong with the parameters, before anything starts.
         external: For each scheme, `module:function` that tells the state of a place.
         scraps: What each phase glues, and what it means.
         timeouts: Seconds that a phase may take; a phase that is not named may take any.
@@ -86,6 +88,7 @@ class Pipeline:
     outcome: tuple[Rule, ...]
     uses: Mapping[str, tuple[str, ...]]
     variables: Mapping[str, tuple[str, ...]]
+    checks: Mapping[str, str]
     external: Mapping[str, str]
     scraps: Mapping[str, Mapping[str, str]]
     timeouts: Mapping[str, float]
@@ -206,7 +209,8 @@ class _Reader:
             variables={
                 phase: self._names(f"variables.{phase}", names) for phase, names in self._by_phase("variables").items()
             },
-            external=self._external(),
+            checks=self._functions("checks", self._by_phase("checks")),
+            external=self._functions("external", self.content.get("external") or {}),
             scraps=self.scraps,
             timeouts=self._timeouts(),
             retries=self._retries(),
@@ -430,13 +434,13 @@ class _Reader:
             return known
         return ReleasePolicy(str(phase), allow is True, float(days), trial)
 
-    def _external(self) -> dict[str, str]:
-        external = self._texts("external", self.content.get("external") or {})
-        for scheme, function in external.items():
+    def _functions(self, key: str, entries: Any) -> dict[str, str]:
+        functions = self._texts(key, entries)
+        for whose, function in functions.items():
             module, _, name = function.partition(":")
             if not module or not name.isidentifier():
-                self.faults.append(f"external.{scheme} is {function!r}; it must be module:function")
-        return external
+                self.faults.append(f"{key}.{whose} is {function!r}; it must be module:function")
+        return functions
 
     def _modules(self, phase: str, names: Any) -> tuple[str, ...]:
         modules = self._names(f"uses.{phase}", names)

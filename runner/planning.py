@@ -195,9 +195,9 @@ def prepare(request: Request) -> Prepared:
     lock = fingerprint.file_digest(pipeline.lock) if pipeline.lock else None
     prepared = Prepared(request, pipeline, {}, runs, None, lock)
     prepared.params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, prepared.asked)
-    check_environment(pipeline, prepared.params)
     if request.first:
         prepared.taken = _taken(pipeline, runs, request.first)
+    check_values(prepared)
     return prepared
 
 
@@ -358,7 +358,35 @@ def check_options(request: Request, pipeline: Pipeline) -> None:
         raise BadRequest(*faults, next_step="trey run --help")
 
 
-def check_environment(pipeline: Pipeline, params: Mapping[str, Mapping[str, Any]]) -> None:
+def check_values(prepared: Prepared) -> None:
+    """Check parameters by what they mean together, each of which is well-formed by itself.
+
+    Raises:
+        BadRequest: One of them cannot be meant; every fault of one kind is listed.
+    """
+    _check_environment(prepared.pipeline, prepared.params)
+    taken = prepared.taken[1]["phases"] if prepared.taken else {}
+    params = {
+        phase: taken[phase]["params"] if prepared.is_taken(phase) and phase in taken else values
+        for phase, values in prepared.params.items()
+    }
+    faults: list[str] = []
+    for phase, name in prepared.pipeline.checks.items():
+        if phase in prepared.asked:
+            faults += _check(phase, name, prepared.pipeline)(params)
+    if faults:
+        raise BadRequest(*faults, next_step="trey plan, with the values mended")
+
+
+def _check(phase: str, name: str, pipeline: Pipeline) -> Callable[[Any], list[str]]:
+    try:
+        return _function(name, pipeline.root)
+    except (ImportError, AttributeError) as error:
+        fault = f"{pipeline.path.name}: checks.{phase} is {name}, which cannot be imported: {error}"
+        raise BadRequest(fault, next_step=f"mend {pipeline.path} and type: trey plan") from error
+
+
+def _check_environment(pipeline: Pipeline, params: Mapping[str, Mapping[str, Any]]) -> None:
     """Check that a run goes to no environment that needs what people decide, who can only do so once it has ended.
 
     Raises:
@@ -413,7 +441,7 @@ def _place_reason(state: ExternalState, pipeline: Pipeline) -> str | None:
     if scheme not in pipeline.external:
         return f"{name} has no reader under `external` in {pipeline.path.name}"
     try:
-        now = _reader(pipeline.external[scheme], pipeline.root)(uri)
+        now = _function(pipeline.external[scheme], pipeline.root)(uri)
     except Exception as error:  # noqa: BLE001  # a place that cannot be read is no reason to fail, but to run again
         return f"{name} could not be read ({type(error).__name__}: {error})"
     if now == state["sha256"]:
@@ -421,13 +449,13 @@ def _place_reason(state: ExternalState, pipeline: Pipeline) -> str | None:
     return f"{name} is gone" if now == fingerprint.ABSENT else f"{name} changed"
 
 
-def _reader(function: str, root: Path) -> Callable[[str], str]:
-    """Import the function that reads a place; the project's own modules are found first."""
+def _function(function: str, root: Path) -> Callable[[Any], Any]:
+    """Import a function that pipeline.yaml names; the project's own modules are found first."""
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     module, _, name = function.partition(":")
-    reader: Callable[[str], str] = getattr(importlib.import_module(module), name)
-    return reader
+    found: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def copy_results(reuse: Reuse, phase: str, run_dir: Path) -> None:

@@ -36,9 +36,9 @@ def prepare(run_dir: Path, found: Record) -> Prepared:
     values = _params_of(run_dir, found)
     origin = f"{run_dir.name}/{record.PARAMS}"
     prepared.params = parameters.resolve_again(pipeline, origin, values, prepared.asked)
-    planning.check_environment(pipeline, prepared.params)
     if asked["first"] and asked["taken_from"]:
         prepared.taken = _taken_before(run_dir.parent / asked["taken_from"])
+    planning.check_values(prepared)
     return prepared
 
 

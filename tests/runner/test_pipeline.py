@@ -132,7 +132,7 @@ def test_all_faults_are_told_at_once(chain: Project) -> None:
         "gate: {}\n"
         "gates: {us: [], use: [{scrap: make.numbr, min: 1}, {scrap: make.number, mn: 1}]}\n"
         "uses: {use: [nowhere]}\n"
-        "external: {registry: delivery.external}\n"
+        "external: {registry: delivery.external}\nchecks: {make: checks}\n"
         "lock: absent.txt\n"
         "scraps: {make: {number: n}}\n"
     )
@@ -144,6 +144,7 @@ def test_all_faults_are_told_at_once(chain: Project) -> None:
         "gates.use, rule 2: 'mn' is no key; did you mean min?",
         "gates.use, rule 2: no bound given; exactly one of min, max, equals",
         "uses.use names nowhere, which is no module of the project",
+        "checks.make is 'checks'; it must be module:function",
         "external.registry is 'delivery.external'; it must be module:function",
         f"lock names {chain.root}/params/absent.txt, which is no file",
     ]
