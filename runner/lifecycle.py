@@ -59,8 +59,11 @@ def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
     Raises:
         BadRequest: There is nothing to go on with, or something stands in the way; nothing has started.
     """
+    from runner.aftermath import seconds_worked
+
     with record.hold(run_dir), signals.terminable():
         earlier = record.load(run_dir)
+        earlier["seconds"] = seconds_worked(run_dir, earlier)
         name = run_dir.name
         if record.is_complete(run_dir, earlier):
             record.free_reserve(run_dir)  # of a runner that was killed in its very last step
@@ -316,7 +319,7 @@ class _Run:
         from runner.report import write_report
 
         self.record["finished_at"] = record.now()
-        self.record["seconds"] = round(time.monotonic() - self.started, 3)
+        self.record["seconds"] = round((self.record["seconds"] or 0.0) + time.monotonic() - self.started, 3)
         self._save()
         self.events.write("run-ended", status=self.record["status"])
         write_report(self.run_dir)

@@ -198,7 +198,7 @@ class RequestEntry(TypedDict):
 
 
 class Record(TypedDict):
-    """The whole of run.json. Times are UTC, ISO 8601; durations are seconds."""
+    """The whole of run.json. Times are UTC, ISO 8601; durations are seconds, of a run those of all its runners."""
 
     schema: int
     run_id: str
