@@ -46,7 +46,7 @@ class ReleasePolicy:
 
     Attributes:
         phase: The phase that `trey release` executes; its notebook declares `environment`.
-        allow_self_approval: Whether authors may approve their own run, as a team of one must.
+        allow_self_approval: Whether authors may approve their own run and waive rules of it, as a team of one must.
         approval_days: How long an approval holds.
         trial: Environments that a run may name by itself; to any other only `trey release` leads. Empty for all.
     """

@@ -111,7 +111,7 @@ def test_production_is_refused_until_somebody_else_approves(trey: Trey, run: Pat
     )
     done = trey("approve", "one", "--env", "production", "--comment", "mine", exit_code=2)
     assert done.stderr == (
-        "trey: ada is an author of one, and authors do not approve their own run; a team of one allows it in "
+        "trey: ada is an author of one, and its authors (ada) do not approve it; a team of one allows it in "
         "pipeline.yaml: release: {allow_self_approval: true}\n"
         "next: somebody else types: trey approve one --env production --comment WHY\n"
     )
@@ -341,6 +341,21 @@ def test_a_waived_rule_lets_a_stopped_run_go_on(trey: Trey, made: Project, model
     assert stopped.startswith("stopped: the gates of register stopped the run: evaluate.recall_low: too little")
     assert stopped.endswith("next: trey waive little --gate evaluate.recall_low --reason WHY\n")
     folder = made.root / "runs" / "little"
+    words_of_ada = ("waive", "little", "--gate", "evaluate.recall_low", "--reason", "mine")
+    assert trey(*words_of_ada, exit_code=2).stderr == (
+        "trey: ada is an author of little, and its authors (ada) waive nothing of it; a team of one allows it in "
+        "pipeline.yaml: release: {allow_self_approval: true}\n"
+        "next: somebody else types: trey waive little --gate evaluate.recall_low --reason WHY\n"
+    )
+    pipeline = made.root / "params" / "pipeline.yaml"
+    before = pipeline.read_text(encoding="utf-8")
+    pipeline.write_text(before.replace("{trial:", "{allow_self_approval: true, trial:"), encoding="utf-8")
+    try:
+        assert "by ada" in trey(*words_of_ada).stdout
+    finally:
+        pipeline.write_text(before, encoding="utf-8")
+    with record.amend(folder) as found_now:
+        del found_now["sign_offs"]
     said = trey("waive", "little", "--gate", "evaluate.recall_low", "--reason", "checked by hand", "--as", "bob").stdout
     assert re.fullmatch(
         r"waived: evaluate.recall_low: too little data to tell: 0.85 < 0.9, but the estimate 0.97 ≥ 0.9 \(n 40\)\n"
