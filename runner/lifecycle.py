@@ -54,7 +54,7 @@ def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
     """Go on with a run that failed, was stopped or interrupted, at the first phase that did not succeed.
 
     The phases before it are kept if their output still has its digest and nothing that they depend on has changed; from
-    the first that is not kept, all run again.
+    the first that is not kept, all run again. A phase whose result was no release runs again.
 
     Raises:
         BadRequest: There is nothing to go on with, or something stands in the way; nothing has started.
@@ -99,6 +99,7 @@ class _Run:
         self.record = beginning.new_record(prepared, run_dir.name, earlier)
         self.phases = self.record["phases"]
         self.standing = [phase for phase in self.phases if self.phases[phase]["status"] in record.USABLE]
+        self.failed_outcomes = _failed_outcomes(earlier) if earlier else set()
         self.halt = ""  # in a few words, what keeps the phases that are left from running
 
     def run(self) -> None:
@@ -203,6 +204,8 @@ class _Run:
         outputs = {name: entry["output_sha256"] or "" for name, entry in self.phases.items()}
         digest = planning.gate_digest(phase, self.record["gates"]) if guarded else None
         inputs = self.prepared.inputs(phase, outputs, digest)
+        if phase in self.failed_outcomes:
+            return Choice("its outcome was no release", inputs), evidence
         if stands:
             return self.prepared.keep(self.run_dir, phase, self.phases[phase], inputs), evidence
         return self.prepared.choose(phase, inputs), evidence
@@ -334,6 +337,12 @@ def stop_reason(phase: str, judged: list[GateEntry]) -> str:
     if phase == gates.OUTCOME:
         return f"all phases ended as planned, but the outcome is no release: {what}{more}"
     return f"the gates of {phase} stopped the run: {what}{more}"
+
+
+def _failed_outcomes(earlier: Record) -> set[str]:
+    """Name the phases whose results kept a run from being a release: kept or copied, they would do so again."""
+    judged = (gate for gate in earlier["gates"] if gate["phase"] == gates.OUTCOME and gate["verdict"] == "fail")
+    return {(gate["scrap"] or "").partition(".")[0] for gate in judged}
 
 
 def _success(found: Record, prepared: Prepared) -> tuple[str, str]:

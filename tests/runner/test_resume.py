@@ -16,7 +16,7 @@ import pytest
 from runner import lifecycle, record
 from runner.errors import BadRequest, RunBusy
 
-from .conftest import Project, Watcher
+from .conftest import GLUE, Project, Watcher
 from .test_lifecycle import statuses
 
 HERE = Path(__file__).parent
@@ -51,6 +51,24 @@ def failing(chain: Project) -> Project:
     chain.run(run_id="one", sets=("make.number=3",))
     (chain.root / "notebooks" / "broken").unlink()
     return chain
+
+
+def test_a_run_whose_outcome_was_no_release_does_again_what_it_did_there(chain: Project) -> None:
+    """What it did may come out otherwise now: a canary meets other traffic."""
+    chain.notebook(
+        "use",
+        GLUE,
+        "from pathlib import Path\nglue('live', Path('good').exists())",
+        parameters='make_dir: str = "../out/make"\noutput_dir: str = "../out/use"',
+    )
+    chain.pipeline("phases: [make, use]\noutcome: [{scrap: use.live, equals: true}]\nscraps: {use: {live: is it}}\n")
+    assert chain.run(run_id="one")["status"] == "stopped"
+    again = resumed(chain)
+    assert (again["status"], kept(chain)) == ("stopped", ["make"])
+    chain.write("notebooks/good", "")
+    found = resumed(chain)
+    assert (found["status"], kept(chain)) == ("succeeded", ["make"])
+    assert found["phases"]["use"]["why"] == "its outcome was no release"
 
 
 def test_a_failed_run_goes_on_where_it_failed(failing: Project) -> None:
