@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from runner.cli import next_step
+from runner.cli.lifecycle import run
 from runner.record import Record
 
 from .conftest import entry
@@ -46,6 +47,12 @@ def found(*stopping: dict[str, Any], command: str = "trey run", **parts: Any) ->
 )
 def test_a_run_that_ended_early_is_led_on(record: Record, step: str) -> None:
     assert next_step.after(record, "one") == step
+
+
+def test_every_option_with_a_value_is_known() -> None:
+    """Or the value would be taken for an option: `--to`, for one."""
+    valued = {name for option in run.params if not getattr(option, "is_flag", False) for name in option.opts}
+    assert valued == set(next_step._VALUED)
 
 
 def test_what_is_tried_again_has_the_same_parameters() -> None:
