@@ -237,12 +237,11 @@ def test_what_stopped_a_run_after_its_release_keeps_it_from_other_environments(t
     found = record.load(run)
     taken_back: Any = found["gates"][-1] | {"phase": "outcome", "scrap": "deploy.outcome"}
     found["gates"].append(taken_back | {"verdict": "fail", "reason": "'rolled back' ≠ 'live'"})
-    found["status"], found["command"] = "stopped", "trey run --set deploy.environment=staging"
+    found["status"] = "stopped"
     record.save(run, found)
     for words in (APPROVE, ("release", "one", "--to", "production")):
         assert trey(*words, exit_code=2).stderr == (
-            "trey: one: fail: deploy.outcome: 'rolled back' ≠ 'live'\n"
-            "next: trey run --set deploy.environment=staging --from deploy --fresh\n"
+            "trey: one: fail: deploy.outcome: 'rolled back' ≠ 'live'\nnext: trey resume one\n"
         )
     trey("release", "one", "--to", "staging")
 
