@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -187,7 +188,7 @@ class Scorer:
             TypeError, ValueError: As `score` says.
         """
         [read] = self._readable([text])
-        words = list(re.finditer(WORD, read))[:EXPLAINED_WORDS]
+        words = _explained(read)
         left_out = [_without(read, [found]) for found in words]
         scores = self.score([read, *left_out, "", *(found[0] for found in words)]).astype(np.float64)
         odds, empty = _log_odds(scores), len(words) + 1
@@ -257,6 +258,16 @@ def _log_odds(probabilities: np.ndarray) -> np.ndarray:
     near = np.clip(probabilities, 1e-7, 1 - 1e-7)
     odds: np.ndarray = np.log(near / (1 - near))
     return odds
+
+
+def explanation_cost(text: str) -> int:
+    """Give how many texts `Scorer.explain` scores at least: a word stands alone, and is left out."""
+    return 2 + 2 * len(_explained(text))
+
+
+def _explained(text: str) -> list[re.Match[str]]:
+    """Find the words of a text that are explained."""
+    return list(islice(re.finditer(WORD, text), EXPLAINED_WORDS))
 
 
 def _without(text: str, words: Iterable[re.Match[str]]) -> str:

@@ -128,7 +128,7 @@ class Endpoint:
         except locks.Busy as error:
             raise EndpointBusy(
                 f"process {error.holder} is deploying to {self.folder}; {self.wait:g} seconds passed. "
-                "Wait until it ends, then: trey run --from deploy"
+                "Wait until it ends, and try again"
             ) from error
         try:
             for leftover in self.folder.glob(f"{PLACING}*"):  # of a process that was killed

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -140,7 +140,8 @@ def _say_switch(routing: Routing) -> None:
         f"version {model.version}{'' if whole else f' ({weight} %)'}, from slot {model.slot}"
         for weight, model in routing.answering()
     ]
-    print(f"now answers: {routing.name} {'; '.join(answering)}", flush=True)  # noqa: T201
+    with suppress(OSError):  # whoever read it may be gone; requests are answered all the same
+        print(f"now answers: {routing.name} {'; '.join(answering)}", flush=True)  # noqa: T201
 
 
 def _application(

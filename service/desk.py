@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from compliance.scorer import Contribution, Scorer
+from compliance.scorer import Contribution, Scorer, explanation_cost
 from service.problems import busy
 from service.settings import Settings
 
@@ -68,12 +68,13 @@ class Desk:
         return await future
 
     async def explain(self, scorer: Scorer, texts: Sequence[str]) -> list[list[Contribution]]:
-        """Give the contributions of the words of each text.
+        """Give the contributions of the words of each text. It counts as many texts as are scored for that.
 
         Raises:
             Problem: As `score` says.
         """
-        return await self._apart(len(texts), lambda: [scorer.explain(text) for text in texts])
+        cost = sum(map(explanation_cost, texts))
+        return await self._apart(cost, lambda: [scorer.explain(text) for text in texts])
 
     def _flush(self, key: int) -> None:
         """Score what this turn brought. A request whose client is gone by now is scored with the others."""
