@@ -160,6 +160,7 @@ def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         app,
         http=Protocol,
         ws="none",
+        proxy_headers=False,
         log_level="warning",
         access_log=False,
         server_header=False,
