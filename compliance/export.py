@@ -92,7 +92,7 @@ def padding(network: "keras.Model", tokens: int) -> int:
 def _keeps_places(convolution: "keras.layers.Conv1D") -> bool:
     """Tell whether a convolution gives as many places as it takes, each from its nearest neighbours."""
     same = convolution.padding == "same" or convolution.kernel_size == (1,)
-    return same and convolution.strides == convolution.dilation_rate == (1,)
+    return bool(same and convolution.strides == convolution.dilation_rate == (1,))
 
 
 def _text_front(vocabulary: Vocabulary, tokens: int, room: int) -> tuple[list[NodeProto], list[TensorProto]]:

@@ -6,7 +6,6 @@ for it. What `take` declines, and what arrives in parts, goes on as uvicorn has 
 
 import asyncio
 import re
-import uuid
 from asyncio.events import TimerHandle
 from typing import Any
 
@@ -14,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service import problems
 from service.answers import Headers, Take
-from service.correlation import HEADER
+from service.correlation import HEADER, new_identity
 from service.problems import Problem
 
 HEAD = 65_536  # bytes of a request's head
@@ -205,7 +204,7 @@ class Protocol(HttpToolsProtocol):
             return
         self._refused = True
         self._stop_timer()
-        identity = str(uuid.uuid4())
+        identity = new_identity()
         body = problems.document(problem, identity)
         head = (
             f"content-type: {problems.MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
