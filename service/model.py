@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,7 @@ from compliance.scorer import ModelCorrupt, Scorer
 STATE = "state.json"
 SCHEMA = 1
 WHOLE = 100  # per cent
+_SLOT = re.compile(r"[A-Za-z0-9._-]+")
 TRIES = 5  # a deployment may replace a slot while it is read
 
 
@@ -202,6 +204,8 @@ def _check(state: dict[str, Any]) -> None:
     if state["schema"] != SCHEMA:
         raise ValueError(f"schema {state['schema']!r} instead of {SCHEMA}")
     held = {name: slot for name, slot in state["slots"].items() if slot}
+    if odd := [name for name in held if not _SLOT.fullmatch(name)]:
+        raise ValueError(f"slot {odd[0]!r}: a name has letters, digits and . _ -, for it goes into a header")
     if not all(isinstance(slot["digest"], str) and isinstance(slot["version"], int) for slot in held.values()):
         raise ValueError("a slot holds a model without a version or a digest")
     weights, mirror = state["traffic"], state["mirror"]
