@@ -36,6 +36,7 @@ from service.transport import Protocol
 REFUSED, INTERRUPTED = 2, 130
 EXAMPLE = """curl -s {url}/score -H 'content-type: application/json' -d '["good condition steel component"]'"""
 BY_HAND = "local"  # the environment of a model folder that is served by itself
+YOUNG = 5_000  # new objects between two looks of the garbage collector: requests leave few cycles behind
 BACKLOG = 2048  # connections that may wait to be accepted
 
 
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"serving {identity['name']}, version {identity['version'] or 'unknown'}, digest {identity['digest']}")  # noqa: T201
     gc.collect()
     gc.freeze()  # what is loaded now stays: the collector need not look at it between requests
+    gc.set_threshold(YOUNG)
     server = AnnouncedServer(
         _configuration(observed, settings),
         app,
@@ -171,6 +173,7 @@ def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         app,
         http=Protocol,
         ws="none",
+        proxy_headers=False,
         log_level="warning",
         access_log=False,
         server_header=False,

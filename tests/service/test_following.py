@@ -128,6 +128,11 @@ def test_a_version_can_be_asked_for(start: Start, endpoint: Path) -> None:
             ' "mirror": {"green": 5}}',
             "without a model",
         ),
+        (
+            '{"schema": 1, "live": "a\\n", "slots": {"a\\n": {"version": 1, "digest": "x"}}, "traffic": {"a\\n": 100},'
+            ' "mirror": {}}',
+            "goes into a header",
+        ),
     ],
 )
 def test_a_state_that_cannot_be_followed_changes_nothing(endpoint: Path, state: str, says: str) -> None:
