@@ -99,6 +99,7 @@ def plan(as_json: bool, **asked: Any) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Where it writes.")
 @options.values
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="Where the phase runs.")
+@click.option("--run-id", default="", metavar="ID", help="The run that the phase belongs to, where it is told of one.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for the phase.")
 @click.option("--fail-on-stop", is_flag=True, help="End with 3 where a gate stops the phase.")
 @options.PIPELINE

@@ -1,13 +1,31 @@
 """Runs a phase on this machine, in a kernel of this interpreter."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from runner.engines import Job
+from runner.engines import Ahead, Job
 from runner.execute import CellEvent, Outcome, execute
+
+if TYPE_CHECKING:
+    from runner.phase import Listener
+    from runner.planning import Prepared
+    from runner.record import RunStatus
 
 
 class LocalEngine:
     """The default engine."""
+
+    remote = False
+
+    def check(self, prepared: "Prepared") -> None:
+        """Take any request."""
+
+    def expect(self, ahead: Ahead, listener: "Listener") -> None:
+        """Wait for each phase."""
+
+    def close(self, status: "RunStatus") -> str | None:
+        """Leave nothing behind."""
+        return None
 
     def run(self, job: Job, on_cell: Callable[[CellEvent], None]) -> Outcome:
         """Execute the notebook with papermill."""
