@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from runner.engines import Ahead, Job
-from runner.execute import CellEvent, Outcome, execute
 
 if TYPE_CHECKING:
+    from runner.execute import CellEvent, Outcome
     from runner.phase import Listener
     from runner.planning import Prepared
     from runner.record import RunStatus
@@ -27,8 +27,10 @@ class LocalEngine:
         """Leave nothing behind."""
         return None
 
-    def run(self, job: Job, on_cell: Callable[[CellEvent], None]) -> Outcome:
+    def run(self, job: Job, on_cell: Callable[["CellEvent"], None]) -> "Outcome":
         """Execute the notebook with papermill."""
+        from runner.execute import execute  # not before: a run in which nothing changed comes without papermill
+
         return execute(
             job.notebook,
             job.executed,
