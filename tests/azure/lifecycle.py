@@ -44,12 +44,13 @@ def write(root: Path, store: str) -> Project:
     )
     project.notebook(
         "keep",
-        f"import json\nfrom pathlib import Path\nimport store\n{GLUE}",
+        f"import time\nfrom pathlib import Path\nimport store\n{GLUE}",
         'score = float(Path(judge_dir, "score.txt").read_text())',
         "Path(output_dir, 'gates.json').write_text(Path(gates_path).read_text())",
-        'glue("version", store.register(registry_store, score))\nglue("kept", True)\nglue("run", run_id)',
-        parameters='judge_dir: str = "x"\nregistry_store: str = "../registry"\ngates_path: str = ""\nrun_id: str = ""\n'
-        'output_dir: str = "x"',
+        'glue("version", store.register(registry_store, score, run_id))\nglue("kept", True)\nglue("run", run_id)',
+        "time.sleep(pause)",
+        parameters='judge_dir: str = "x"\npause: float = 0.0\nregistry_store: str = "../registry"\n'
+        'gates_path: str = ""\nrun_id: str = ""\noutput_dir: str = "x"',
     )
     project.write("notebooks/helper.py", 'def rows_of(path):\n    return open(path).read().strip().split("\\n")\n')
     project.write("notebooks/store.py", STORE)
@@ -84,13 +85,18 @@ from cloud import workspace
 from cloud.client import client, quietly
 
 
-def register(address, score):
+def register(address, score, run):
+    """Give the version of a run; what the run has registered before is not registered again."""
     ml = client(workspace.parse(address))
-    known = [model for model in ml.models.list("parts")]
+    known = [ml.models.get("parts", version=model.version) for model in ml.models.list("parts")]
+    for model in known:
+        if model.tags["run"] == run:
+            return model.version
     with tempfile.TemporaryDirectory() as folder, quietly():
         path = Path(folder, "model.txt")
         path.write_text(str(score))
-        new = Model(name="parts", version=str(len(known) + 1), path=str(path), type="custom_model")
+        version = str(len(known) + 1)
+        new = Model(name="parts", version=version, path=str(path), type="custom_model", tags={"run": run})
         return ml.models.create_or_update(new).version
 '''
 

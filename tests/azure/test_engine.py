@@ -4,17 +4,21 @@ One workspace and one project serve the whole module; the first run of the day i
 """
 
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from runner import lifecycle
+from runner.errors import RunFailed
 from runner.record import Record, exit_code
 
-from ..runner.conftest import Project
+from ..runner.conftest import Project, Watcher
 from ..service.azurite import Azurite
-from . import lifecycle
+from . import lifecycle as small
 from .executor import Compute
 from .fixtures import at_work
 from .server import CPU, GPU, Azure, Server
@@ -32,11 +36,27 @@ class Day:
 
     def run(self, *sets: str, **asked: object) -> Record:
         """Run the project again, and wait until its job has ended."""
-        self.compute.ran.clear()
-        self.azure.asked.clear()
+        self.begin()
         found = self.project.run(engine="azureml", sets=sets, **asked)
         self.compute.wait()
         return found
+
+    def begin(self) -> None:
+        """Forget what happened up to now."""
+        self.compute.ran.clear()
+        self.azure.asked.clear()
+
+    def resume(self) -> Record:
+        """Go on with the newest run, and wait until its job has ended."""
+        self.project.watcher = Watcher(lambda *_: None)
+        _, found = lifecycle.resume(self.project.run_dir, self.project.watcher)  # type: ignore[arg-type]
+        self.compute.wait()
+        return found
+
+    @property
+    def notes(self) -> list[str]:
+        """What was said besides."""
+        return [words[0] for kind, *words in self.project.watcher.told if kind == "note"]
 
     @property
     def ran(self) -> list[tuple[str, int]]:
@@ -68,7 +88,7 @@ def day(
     ):
         compute = Compute(azure, folder / "machines")
         azure.manager.on_job = compute.take
-        project = lifecycle.write(folder / "project", azure.address)
+        project = small.write(folder / "project", azure.address)
         first = project.run(engine="azureml")
         compute.wait()
         new = Day(azure, compute, project, first, project.run_dir)
@@ -187,3 +207,90 @@ def test_without_a_file_of_the_snapshot_it_fails(day: Day) -> None:
         day.compute.before = None
     assert found["status"] == "failed"
     assert "No module named 'helper'" in str(found["phases"]["make"]["message"])
+
+
+class Interrupting(Watcher):
+    """Presses Ctrl-C once when a text is told, and answers what it is asked."""
+
+    def __init__(self, text: str, answer: bool):
+        super().__init__(lambda *_: None)
+        self.text, self.answer = text, answer
+
+    def note(self, text: str) -> None:
+        self.told.append(("note", text))
+        if self.text and self.text in text:
+            self.text = ""
+            signal.raise_signal(signal.SIGINT)
+
+    def confirm(self, question: str) -> bool:
+        self.told.append(("confirm", question))
+        return self.answer
+
+
+def interrupted(day: Day, text: str, answer: bool, *sets: str) -> Record:
+    day.begin()
+    day.project.watcher = Interrupting(text, answer)
+    request = day.project.request(engine="azureml", sets=sets)
+    day.project.run_dir, found = lifecycle.run(request, day.project.watcher)  # type: ignore[arg-type]
+    return found
+
+
+def test_a_run_that_was_left_finds_its_job_again(day: Day) -> None:
+    before = day.models()
+    found = interrupted(day, "judge: Running", False, "judge.floor=0.4")
+    assert (found["status"], exit_code(found)) == ("interrupted", 130)
+    job = f"trey-{found['run_id']}-1"
+    assert ("confirm", f"cancel job {job} on Azure ML, too?") in day.project.watcher.told
+    assert day.notes[-1] == f"job {job} goes on; next: trey resume {found['run_id']}"
+    found = day.resume()
+    assert found["decision"]["verdict"] == "release", found["decision"]
+    assert day.notes[0] == f"job {job}: found again, and followed"
+    assert day.azure.puts("jobs") == [job]
+    assert day.ran == [("judge", 0), ("keep", 0)]
+    assert len(day.models()) == len(before) + 1
+
+
+def test_a_job_is_cancelled_where_a_person_says_so(day: Day) -> None:
+    day.compute.hold = threading.Event()
+    try:
+        found = interrupted(day, "make: NotStarted", True, "make.pause=0.02")
+        day.compute.wait()
+    finally:
+        day.compute.hold = None
+    job = f"trey-{found['run_id']}-1"
+    assert found["status"] == "interrupted"
+    assert day.notes[-1] == f"job {job} is cancelled"
+    assert day.azure.manager.get(f"{day.azure.workspace}/jobs/{job}")["properties"]["status"] == "Canceled"
+    assert day.ran == []
+
+
+def test_a_missing_role_is_named_and_once_it_is_there_the_run_goes_on(day: Day) -> None:
+    before = day.models()
+    day.azure.manager.denied.append(r"workspaces/jobs/write")
+    with pytest.raises(RunFailed) as refused:
+        day.run("keep.pause=0.02")
+    run_id = (
+        day.project.root.joinpath("runs").stat()
+        and sorted(path.name for path in (day.project.root / "runs").iterdir())[-1]
+    )
+    assert refused.value.faults == (
+        f"cannot submit job trey-{run_id}-1: who is signed in may not Microsoft.MachineLearningServices/workspaces/"
+        "jobs/write; the role AzureML Data Scientist on workspace compliance in resource group parts allows it",
+    )
+    assert refused.value.next_step.endswith(f"; then trey resume {run_id}")
+    day.azure.manager.denied.clear()
+    day.project.run_dir = day.project.root / "runs" / run_id
+    found = day.resume()
+    assert found["decision"]["verdict"] == "release", found["decision"]
+    assert day.azure.puts("jobs") == [f"trey-{run_id}-2"]
+    assert len(day.models()) == len(before) + 1
+
+
+def test_a_machine_that_is_taken_away_registers_nothing_twice(day: Day) -> None:
+    before = day.models()
+    day.compute.preempt["keep"] = lambda: len(day.models()) > len(before)
+    found = day.run("keep.pause=2")
+    assert found["decision"]["verdict"] == "release", found["decision"]
+    assert day.ran == [("keep", -9), ("keep", 0)]
+    assert len(day.models()) == len(before) + 1
+    assert found["phases"]["keep"]["scraps"]["version"]["value"] == str(len(before) + 1)
