@@ -113,6 +113,19 @@ def test_a_run_comes_back_as_one_from_here(day: Day) -> None:
     assert "3 of 3 gates passed" in (day.first_dir / "report.html").read_text()
 
 
+def test_it_ends_registered_and_deployed(day: Day) -> None:
+    version = day.first["phases"]["keep"]["scraps"]["version"]["value"]
+    assert version == "1"
+    assert day.azure.manager.get(f"{day.azure.workspace}/models/parts/versions/1")["properties"]["tags"] == {
+        "run": day.first["run_id"]
+    }
+    deployment = day.azure.manager.get(f"{day.azure.workspace}/onlineEndpoints/parts/deployments/v1")["properties"]
+    assert (deployment["provisioningState"], deployment["model"].rpartition("/models/")[2]) == (
+        "Succeeded",
+        "parts/versions/1",
+    )
+
+
 def test_its_gates_were_judged_on_the_compute_too(day: Day) -> None:
     judged = json.loads((day.first_dir / "keep" / "gates.json").read_text())["gates"]
     assert [(gate["phase"], gate["scrap"], gate["verdict"]) for gate in judged] == [
@@ -269,10 +282,7 @@ def test_a_missing_role_is_named_and_once_it_is_there_the_run_goes_on(day: Day) 
     day.azure.manager.denied.append(r"workspaces/jobs/write")
     with pytest.raises(RunFailed) as refused:
         day.run("keep.pause=0.02")
-    run_id = (
-        day.project.root.joinpath("runs").stat()
-        and sorted(path.name for path in (day.project.root / "runs").iterdir())[-1]
-    )
+    run_id = max(path.name for path in (day.project.root / "runs").iterdir())
     assert refused.value.faults == (
         f"cannot submit job trey-{run_id}-1: who is signed in may not Microsoft.MachineLearningServices/workspaces/"
         "jobs/write; the role AzureML Data Scientist on workspace compliance in resource group parts allows it",
