@@ -195,7 +195,8 @@ class Compute:
         given = {name: os.environ[name] for name in keep if name in os.environ}
         given |= {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home)}
         given |= {"PYTHONPATH": str(guard.SITE), guard.ALONE: "1", "AZUREML_RUN_ID": run}
-        return given | self.azure.environment
+        found = {name: value for name, value in self.azure.environment.items() if name != "TREY_AZURE_WORKSPACE"}
+        return given | found
 
     def _code(self, code_id: str) -> str:
         uri: str = self.azure.manager.get(code_id)["properties"]["codeUri"]

@@ -107,7 +107,7 @@ def deploy(address, version):
     endpoint = ManagedOnlineEndpoint(name="parts", auth_mode="aad_token")
     ml.online_endpoints.begin_create_or_update(endpoint).result()
     new = ManagedOnlineDeployment(
-        name=f"v{version}",
+        name=f"version-{version}",
         endpoint_name="parts",
         model=f"parts:{version}",
         environment="azureml:serve:1",

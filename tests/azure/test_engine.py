@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.workspace import NAMED
 from runner import lifecycle
 from runner.errors import RunFailed
 from runner.record import Record, exit_code
@@ -88,7 +89,7 @@ def day(
     ):
         compute = Compute(azure, folder / "machines")
         azure.manager.on_job = compute.take
-        project = small.write(folder / "project", azure.address)
+        project = small.write(folder / "project", NAMED)
         first = project.run(engine="azureml")
         compute.wait()
         new = Day(azure, compute, project, first, project.run_dir)
@@ -119,7 +120,9 @@ def test_it_ends_registered_and_deployed(day: Day) -> None:
     assert day.azure.manager.get(f"{day.azure.workspace}/models/parts/versions/1")["properties"]["tags"] == {
         "run": day.first["run_id"]
     }
-    deployment = day.azure.manager.get(f"{day.azure.workspace}/onlineEndpoints/parts/deployments/v1")["properties"]
+    deployment = day.azure.manager.get(f"{day.azure.workspace}/onlineEndpoints/parts/deployments/version-1")[
+        "properties"
+    ]
     assert (deployment["provisioningState"], deployment["model"].rpartition("/models/")[2]) == (
         "Succeeded",
         "parts/versions/1",
@@ -194,6 +197,7 @@ def test_a_gate_that_stops_the_run_stops_it_on_the_compute_too(day: Day) -> None
     assert (found["status"], exit_code(found), exit_code(found, fail_on_stop=True)) == ("stopped", 0, 3)
     assert found["decision"]["reason"] == "the gates of keep stopped the run: judge.score: 0.6667 < 0.9"
     assert day.ran == [("judge", 0), ("keep", 3)]
+    assert day.azure.puts("data") == []  # what stands was uploaded by the run before
     assert found["phases"]["keep"]["status"] == "skipped"
     assert day.models() == before
 

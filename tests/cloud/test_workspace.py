@@ -53,6 +53,16 @@ def test_what_is_given_goes_before_the_variable_and_that_before_its_parts() -> N
         workspace.find(None, parts | {"AZURE_RESOURCE_GROUP": ""})
 
 
+def test_the_short_address_is_whichever_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TREY_AZURE_WORKSPACE", *workspace.PARTS):
+        monkeypatch.delenv(name, raising=False)
+    assert workspace.is_workspace(workspace.NAMED)
+    with pytest.raises(BadWorkspace, match="no workspace is named"):
+        workspace.parse(workspace.NAMED)
+    monkeypatch.setenv("TREY_AZURE_WORKSPACE", ADDRESS)
+    assert workspace.parse(workspace.NAMED) == workspace.find(workspace.NAMED) == EXPECTED
+
+
 def test_what_lies_in_a_workspace_is_told_from_paths_and_other_addresses() -> None:
     assert workspace.is_workspace(ADDRESS)
     assert workspace.is_workspace(f"{ADDRESS}/onlineEndpoints/parts")
