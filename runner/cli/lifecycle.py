@@ -33,6 +33,7 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
       trey run
       trey run --params params/ci.yaml --set train.epochs=8
       trey run --from evaluate --set evaluate.threshold=0.6
+      trey run --engine azureml --params params/prod.yaml
     """
     from runner import lifecycle
     from runner.progress import Progress
