@@ -19,7 +19,7 @@ computes: {{cpu: {CPU}, gpu: {GPU}}}
 default: cpu
 phases: {{judge: gpu}}
 environment: {{image: mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04, file: ../environment.yml}}
-poll: 0.3
+poll: 0.7
 """
 
 

@@ -17,6 +17,7 @@ from . import lifecycle as small
 from .server import Azure
 
 STORE = "azureml://workspace"
+SOME = "azureml://subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/parts/workspaces/compliance"
 
 
 @pytest.fixture
@@ -97,11 +98,13 @@ def test_a_file_that_would_stay_behind_is_refused(project: Project) -> None:
     project.write("notebooks/other.py", "")
     helper = project.root / "notebooks" / "helper.py"
     helper.write_text(f"import other\n{helper.read_text()}")
-    fault = refused(project)
+    fault = refused(project, workspace=SOME)
     assert fault.faults == ("notebooks/other.py would stay behind: git does not track it",)
     project.write(".amlignore", "/data/\nother.py\n")
     small.git(project.root, "add", "notebooks/other.py")
-    assert refused(project).faults == ("notebooks/other.py would stay behind: .amlignore leaves it out",)
+    assert refused(project, workspace=SOME).faults == (
+        "notebooks/other.py would stay behind: .amlignore leaves it out",
+    )
 
 
 def test_a_workspace_or_a_cluster_that_does_not_exist_is_told(azure: Azure, project: Project) -> None:

@@ -39,7 +39,6 @@ class AzureEngine:
         self._identity: Any = None
         self._state: state.State | None = None
         self._own = False  # whether this very runner submitted the job
-        self._run_dir = Path()
         self._run_id = ""
         self._listener: Listener
         self._follower: following.Follower | None = None
@@ -55,18 +54,22 @@ class AzureEngine:
         faults = [fault for phase in asked for fault in places.faults(pipeline, phase, prepared.params[phase])]
         if faults:
             raise BadRequest(*faults, next_step="give --set PHASE.NAME=VALUE, or --params params/prod.yaml")
-        snapshot.names(pipeline, (name for phase in asked for name in prepared.code(phase)))
         try:
             self._workspace = address.find(prepared.request.workspace or self._settings.workspace)
             self._identity = credential()
             self._ml = client(self._workspace, self._identity)
-            with answering(self._workspace, "look at the workspace"):
-                self._ml.workspaces.get(self._workspace.name)
-            for name in dict.fromkeys(self._settings.compute(phase) for phase in asked):
-                with answering(self._workspace, f"look at the cluster {name}"):
-                    self._ml.compute.get(name)
+            snapshot.names(pipeline, (name for phase in asked for name in prepared.code(phase)))
+            self._look(tuple(dict.fromkeys(self._settings.compute(phase) for phase in asked)))
         except CloudError as error:
             raise BadRequest(error.message, next_step=error.next_step) from error
+
+    def _look(self, clusters: tuple[str, ...]) -> None:
+        """Ask the workspace and its clusters whether they are there."""
+        with answering(self._workspace, "look at the workspace"):
+            self._ml.workspaces.get(self._workspace.name)
+        for name in clusters:
+            with answering(self._workspace, f"look at the cluster {name}"):
+                self._ml.compute.get(name)
 
     def expect(self, ahead: Ahead, listener: "Listener") -> None:
         """Submit the job of the phases ahead, or find the one that an earlier runner of this run submitted.
@@ -75,7 +78,7 @@ class AzureEngine:
             RunFailed: Azure ML does not take it.
         """
         phase = ahead.phases[0]
-        self._run_dir, self._listener = ahead.run_dir, listener
+        self._listener = listener
         self._run_id = str(ahead.record["run_id"])
         with _failing_the_run(self._run_id):
             if self._state and phase in self._state.phases and (self._own or self._brings(self._state.job, phase)):
@@ -125,7 +128,7 @@ class AzureEngine:
                     count = download(self._ml, self._identity, self._settings.datastore, prefix, came)
                 if not count:
                     return following.without_output(node)
-                return returning.take_over(job, came)
+                return following.explained(node, returning.take_over(job, came))
             finally:
                 shutil.rmtree(came, ignore_errors=True)
 

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cloud.client import answering
@@ -148,3 +148,10 @@ def without_output(node: Node) -> Outcome:
     """Say how a phase ended that left nothing."""
     said = f"it is {node.status} on Azure ML and left no output" + (f": {node.error}" if node.error else "")
     return Outcome("interrupted" if node.status == "Canceled" else "internal", said)
+
+
+def explained(node: Node, outcome: Outcome) -> Outcome:
+    """Add to what came back, where it does not say why the phase failed, what Azure ML says."""
+    if outcome.cause != "internal" or not node.error:
+        return outcome
+    return replace(outcome, message=f"{outcome.message}; Azure ML says: {node.error}")
