@@ -55,13 +55,16 @@ def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
     """Go on with a run that failed, was stopped or interrupted, at the first phase that did not succeed.
 
     The phases before it are kept if their output still has its digest and nothing that they depend on has changed; from
-    the first that is not kept, all run again.
+    the first that is not kept, all run again. A phase whose result was no release runs again.
 
     Raises:
         BadRequest: There is nothing to go on with, or something stands in the way; nothing has started.
     """
+    from runner.aftermath import seconds_worked
+
     with record.hold(run_dir), signals.terminable():
         earlier = record.load(run_dir)
+        earlier["seconds"] = seconds_worked(run_dir, earlier)
         name = run_dir.name
         if record.is_complete(run_dir, earlier):
             record.free_reserve(run_dir)  # of a runner that was killed in its very last step
@@ -112,6 +115,7 @@ class _Run:
         self.record = beginning.new_record(prepared, run_dir.name, earlier)
         self.phases = self.record["phases"]
         self.standing = [phase for phase in self.phases if self.phases[phase]["status"] in record.USABLE]
+        self.failed_outcomes = _failed_outcomes(earlier) if earlier else set()
         self.halt = ""  # in a few words, what keeps the phases that are left from running
 
     def run(self) -> None:
@@ -228,6 +232,8 @@ class _Run:
         outputs = {name: entry["output_sha256"] or "" for name, entry in self.phases.items()}
         digest = planning.gate_digest(phase, self.record["gates"]) if guarded else None
         inputs = self.prepared.inputs(phase, outputs, digest)
+        if phase in self.failed_outcomes:
+            return Choice("its outcome was no release", inputs), evidence
         if stands:
             return self.prepared.keep(self.run_dir, phase, self.phases[phase], inputs), evidence
         return self.prepared.choose(phase, inputs), evidence
@@ -358,7 +364,7 @@ class _Run:
         from runner.report import write_report
 
         self.record["finished_at"] = record.now()
-        self.record["seconds"] = round(time.monotonic() - self.started, 3)
+        self.record["seconds"] = round((self.record["seconds"] or 0.0) + time.monotonic() - self.started, 3)
         self._save()
         self.events.write("run-ended", status=self.record["status"])
         write_report(self.run_dir)
@@ -368,12 +374,17 @@ class _Run:
 def stop_reason(phase: str, judged: list[GateEntry]) -> str:
     """Say in one sentence which rule keeps a phase from starting, or the run from being a release."""
     failing = [gate for gate in judged if gate["verdict"] in record.STOPPING]
-    first = failing[0]
-    what = f"{first['scrap']}: {first['reason']}" if first["scrap"] else first["reason"]
+    what = gates.said(failing[0]) if failing[0]["scrap"] else failing[0]["reason"]
     more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
     if phase == gates.OUTCOME:
         return f"all phases ended as planned, but the outcome is no release: {what}{more}"
     return f"the gates of {phase} stopped the run: {what}{more}"
+
+
+def _failed_outcomes(earlier: Record) -> set[str]:
+    """Name the phases whose results kept a run from being a release: kept or copied, they would do so again."""
+    judged = (gate for gate in earlier["gates"] if gate["phase"] == gates.OUTCOME and gate["verdict"] == "fail")
+    return {(gate["scrap"] or "").partition(".")[0] for gate in judged}
 
 
 def _success(found: Record, prepared: Prepared) -> tuple[str, str]:

@@ -3,9 +3,11 @@
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
+from runner.gates import said
 from runner.record import GateEntry
+from runner.terminal import first_line
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -147,8 +149,9 @@ class LiveProgress(Progress):
 
 
 def _ended(phase: str, status: str, seconds: float, message: str | None) -> str:
-    return f"{phase}: {status} in {seconds:.1f} s" + (f": {message}" if message else "")
+    """Say how a phase ended; all lines of the message follow in the last words of the command."""
+    return f"{phase}: {status} in {seconds:.1f} s" + (f": {first_line(message)}" if message else "")
 
 
-def _judged(gate: Any) -> str:
-    return f"gate of {gate['phase']}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}"
+def _judged(gate: GateEntry) -> str:
+    return f"gate of {gate['phase']}: {gate['verdict']}: {said(gate)}"

@@ -25,7 +25,7 @@ def story(progress: Progress) -> None:
             progress.cell("train", number, 800, "fit()")
         progress.phase_ended("train", "succeeded", 12.34, None)
         progress.gate(GATE)
-        progress.phase_ended("evaluate", "failed", 1.0, "cell 3 raised ValueError")
+        progress.phase_ended("evaluate", "failed", 1.0, "cell 3 raised ValueError\nof two lines")
         progress.note("the report is written")
 
 
@@ -39,7 +39,7 @@ def test_a_log_has_one_line_per_event_and_few_about_cells() -> None:
         "train: runs (params train.epochs 6 → 8)",
         "train: succeeded in 12.3 s",
         "gate of register: fail: evaluate.recall: 0.9 < 0.95",
-        "evaluate: failed in 1.0 s: cell 3 raised ValueError",
+        "evaluate: failed in 1.0 s: cell 3 raised ValueError …",
         "the report is written",
     ]
 
