@@ -195,6 +195,7 @@ class RequestEntry(TypedDict):
     taken_from: str | None
     fresh: bool
     timeout: float | None
+    workspace: NotRequired[str | None]
 
 
 class Record(TypedDict):

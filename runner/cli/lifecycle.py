@@ -33,6 +33,7 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
       trey run
       trey run --params params/ci.yaml --set train.epochs=8
       trey run --from evaluate --set evaluate.threshold=0.6
+      trey run --engine azureml --params params/prod.yaml
     """
     from runner import lifecycle
     from runner.progress import Progress
@@ -99,6 +100,7 @@ def plan(as_json: bool, **asked: Any) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Where it writes.")
 @options.values
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="Where the phase runs.")
+@click.option("--run-id", default="", metavar="ID", help="The run that the phase belongs to, where it is told of one.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for the phase.")
 @click.option("--fail-on-stop", is_flag=True, help="End with 3 where a gate stops the phase.")
 @options.PIPELINE

@@ -3,6 +3,8 @@
 import io
 from typing import Any
 
+import pytest
+
 from runner.progress import LiveProgress, Progress
 
 GATE: Any = {"phase": "register", "scrap": "evaluate.recall", "verdict": "fail", "reason": "0.9 < 0.95"}
@@ -56,3 +58,17 @@ def test_markup_in_what_notebooks_say_is_text() -> None:
     with Progress.choose(stream) as progress:
         progress.note("[bold]not bold[/bold]")
     assert "[bold]not bold[/bold]" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "typed", "expected"), [(Terminal, "y\n", True), (Terminal, "\n", False)])
+def test_a_person_is_asked_where_there_is_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, kind: type[io.StringIO], typed: str, expected: bool
+) -> None:
+    monkeypatch.setattr("sys.stdin", kind(typed))
+    with Progress.choose(Terminal()) as progress:
+        assert progress.confirm("cancel the job, too?") is expected
+
+
+def test_nobody_is_asked_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert Progress(io.StringIO()).confirm("cancel the job, too?") is False
