@@ -4,6 +4,7 @@
 # make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
 # make azurite  what the tests need to store in blob storage: Microsoft's Azurite; without npm, they are skipped
 # make jax   what the tests need to train under JAX, too; without it, they are skipped
+# make azureml-v1  what the engine azureml-v1 needs, in an environment of its own; without it, its tests are skipped
 # make inference-server  what the tests need to run Azure ML's inference server and Triton's client; without it, they are skipped
 # make lock  compile the locks and environment.yml again (UPGRADE=1 takes newer versions)
 #
@@ -18,7 +19,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help run test lint lab node azurite jax inference-server lock secrets benchmark
+.PHONY: help run test lint lab node azurite jax azureml-v1 inference-server lock secrets benchmark
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -50,6 +51,8 @@ azurite: tests/azurite/node_modules/ready
 
 jax: .venv/jax
 
+azureml-v1: .venv-azureml-v1/ready
+
 inference-server: .venv-inference-server/ready
 
 lock: .venv/ready
@@ -58,27 +61,31 @@ lock: .venv/ready
 benchmark: .venv/ready
 	$(BIN)/python -m benchmarks.lifecycle $(ARGS)
 
-# install(lock, environment folder): create the environment once, then bring it to the lock
+# install(lock, environment folder, options of uv): create the environment once, then bring it to the lock
 define install
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} arrived; 3.11, 3.12 or 3.13 is needed. Try: make run PYTHON=python3.12")'
 	@echo "setting up $(2) from $(1) (about a minute, longer where nothing is cached)"
 	@test -x $(2)/bin/python && $(2)/bin/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(2)
 	@$(2)/bin/python -m uv --version >/dev/null 2>&1 || $(2)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(2)/bin/python -m uv pip sync --quiet --python $(2)/bin/python --require-hashes --compile-bytecode $(1)
+	@$(2)/bin/python -m uv pip sync --quiet --python $(2)/bin/python --require-hashes $(3) $(1)
 	@$(2)/bin/python -m uv pip install --quiet --python $(2)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 	@echo "$(2) is ready"
 endef
 
 .venv/ready: requirements/dev.txt pyproject.toml
-	$(call install,requirements/dev.txt,.venv)
+	$(call install,requirements/dev.txt,.venv,--compile-bytecode)
 
 .venv-lab/ready: requirements/environment.txt pyproject.toml
-	$(call install,requirements/environment.txt,.venv-lab)
+	$(call install,requirements/environment.txt,.venv-lab,--compile-bytecode)
 
 .venv/jax: .venv/ready requirements/jax.txt
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements/jax.txt
 	@touch $@
+
+# Little of it is imported: no bytecode beforehand.
+.venv-azureml-v1/ready: requirements/azureml-v1.txt pyproject.toml
+	$(call install,requirements/azureml-v1.txt,.venv-azureml-v1)
 
 tests/node/node_modules/ready: tests/node/package-lock.json tests/node/.npmrc
 	cd tests/node && npm ci --loglevel=error

@@ -8,6 +8,7 @@ from cloud.errors import Refused
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
     from azure.core.credentials import TokenCredential
+    from azure.storage.blob import ContainerClient
 
 _FOLDER_MARK = "hdi_isfolder"  # metadata of a blob that stands for a folder, as a mounted container leaves them
 
@@ -26,22 +27,32 @@ def download(ml: "MLClient", identity: "TokenCredential", datastore: str, prefix
         Refused: The datastore holds no blobs, or a name leads out of the folder.
         azure.core.exceptions.AzureError: Storage does not give them; see `cloud.client.answering`.
     """
+    with container(ml, identity, datastore) as client:
+        return download_from(client, prefix, folder)
+
+
+def download_from(client: "ContainerClient", prefix: str, folder: Path) -> int:
+    """Bring the files below a path of a container into a folder, which is made, and give how many there were.
+
+    Raises:
+        Refused: A name leads out of the folder.
+        azure.core.exceptions.AzureError: Storage does not give them; see `cloud.client.answering`.
+    """
     prefix = f"{prefix.strip('/')}/"
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
-    with container(ml, identity, datastore) as client:
-        for blob in client.list_blobs(name_starts_with=prefix, include=["metadata"]):
-            name = PurePosixPath(blob.name.removeprefix(prefix))
-            if (blob.metadata or {}).get(_FOLDER_MARK):
-                (folder / name).mkdir(parents=True, exist_ok=True)
-                continue
-            if name.is_absolute() or ".." in name.parts:
-                raise Refused(f"the datastore names a file {blob.name!r}", next_step="look at the datastore")
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as file:
-                client.download_blob(blob.name, max_concurrency=4).readinto(file)
-            count += 1
+    for blob in client.list_blobs(name_starts_with=prefix, include=["metadata"]):
+        name = PurePosixPath(blob.name.removeprefix(prefix))
+        if (blob.metadata or {}).get(_FOLDER_MARK):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            continue
+        if name.is_absolute() or ".." in name.parts:
+            raise Refused(f"the datastore names a file {blob.name!r}", next_step="look at the datastore")
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            client.download_blob(blob.name, max_concurrency=4).readinto(file)
+        count += 1
     return count
 
 

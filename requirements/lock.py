@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "runner": [],
     "dev": ["train", "serve", *SERVED, "delivery", "keyvault", "azureml", "dev"],
     "jax": ["jax"],  # added to dev where training under JAX is tested
+    "azureml-v1": ["azureml-v1"],  # the engine of this name, in an environment of its own
     "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"],
 }
 ALL_FOR_CPU = ["train", "jax", "serve", *SERVED, "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]

@@ -370,8 +370,8 @@ def check_options(request: Request, pipeline: Pipeline) -> None:
         faults.append(f"--from {request.first} comes after --to {request.last}")
     if request.engine not in engines.ENGINES:
         faults.append(f"--engine {request.engine}: there is none; {did_you_mean(request.engine, engines.ENGINES)}")
-    if request.workspace and request.engine != "azureml":
-        faults.append(f"--workspace {request.workspace}: it is for --engine azureml, and this is {request.engine}")
+    if request.workspace and request.engine == "local":
+        faults.append(f"--workspace {request.workspace}: it is for --engine azureml or azureml-v1, and this is local")
     if request.run_id is not None and not record.RUN_ID.fullmatch(request.run_id):
         faults.append(f"--run-id {request.run_id}: allowed are letters, digits, '.', '_' and '-', 80 at most")
     if not faults and request.first:

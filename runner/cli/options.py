@@ -59,11 +59,13 @@ def request(command: F) -> F:
         RUNS,
         PIPELINE,
         click.option("--fresh", is_flag=True, help="Run every phase, also the unchanged ones."),
+        click.option("--workspace", metavar="ADDRESS", help="On Azure ML: azureml://subscriptions/…/workspaces/NAME."),
         click.option(
-            "--workspace", metavar="ADDRESS", help="With --engine azureml: azureml://subscriptions/…/workspaces/NAME."
-        ),
-        click.option(
-            "--engine", default="local", show_default=True, metavar="NAME", help="Where the phases run: local, azureml."
+            "--engine",
+            default="local",
+            show_default=True,
+            metavar="NAME",
+            help="Where the phases run: local, azureml, azureml-v1.",
         ),
         click.option("--to", "last", metavar="PHASE", help="End after this phase."),
         click.option(

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from runner.planning import Prepared
     from runner.record import Record, RunStatus
 
-ENGINES = {"local": "runner.engines.local:LocalEngine", "azureml": "runner.engines.azureml:AzureEngine"}
+ENGINES = {
+    "local": "runner.engines.local:LocalEngine",
+    "azureml": "runner.engines.azureml:AzureEngine",
+    "azureml-v1": "runner.engines.azureml_v1:AzureV1Engine",
+}
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,16 @@ def test_a_lock_of_npm_has_hashes_and_no_addresses(folder: str, package: str) ->
 
 def test_headless_environments_go_without_jupyterlab() -> None:
     assert {"jupyterlab", "tensorflow", "tensorflow-cpu"} & set(versions(pins("runner"))) == set()
+    assert {"jupyterlab", "tensorflow", "tensorflow-cpu"} & set(versions(pins("azureml-v1"))) == set()
     assert "jupyterlab" not in versions(pins("dev"))
+
+
+@pytest.mark.parametrize("name", ["azureml-v1", "environment"])
+def test_where_sdk_v1_is_setuptools_still_has_pkg_resources(name: str) -> None:
+    """azureml-dataprep imports it, and azureml.pipeline.steps that; setuptools 82 has it no longer."""
+    found = versions(pins(name))
+    assert "azureml-sdk" in found
+    assert {int(version.partition(".")[0]) < 82 for version in found["setuptools"]} == {True}
 
 
 def test_every_requirement_of_pyproject_has_a_floor() -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from runner.errors import BadRequest
 from runner.pipeline import Pipeline, did_you_mean
 
 FILE = "azure.yaml"
-_KEYS = ("workspace", "experiment", "computes", "default", "phases", "environment", "datastore", "poll")
+_KEYS = ("workspace", "experiment", "computes", "default", "phases", "environment", "datastore", "models", "poll")
 _ENVIRONMENT = ("name", "image", "file")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _COMPUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,31}")
@@ -34,6 +34,7 @@ class Settings:
         conda: The conda file it is built from.
         datastore: Where outputs are written.
         poll: Seconds between two looks at a job.
+        models: With azureml-v1, which phase registers a model, and the folder of it: `register: evaluate_dir/model`.
     """
 
     workspace: str
@@ -46,6 +47,7 @@ class Settings:
     conda: Path
     datastore: str
     poll: float
+    models: Mapping[str, str] = field(default_factory=dict)
 
     def compute(self, phase: str) -> str:
         """Name the cluster that a phase runs on."""
@@ -112,6 +114,7 @@ class _Reader:
             "environment": self._name("environment.name", environment.get("name", "trey")),
             "datastore": self._name("datastore", self.content.get("datastore", "workspaceblobstore")),
         }
+        models = self._models()
         if self.faults:
             return None
         return Settings(
@@ -122,6 +125,7 @@ class _Reader:
             image=str(image),
             conda=conda,
             poll=float(poll),
+            models=models,
             **names,
         )
 
@@ -154,6 +158,13 @@ class _Reader:
             if kind not in computes:
                 self.faults.append(f"phases.{phase} is {kind!r}; {did_you_mean(kind, computes)}")
         return {str(phase): str(kind) for phase, kind in found.items()}
+
+    def _models(self) -> dict[str, str]:
+        found = self._mapping("models")
+        for phase in found:
+            if phase not in self.pipeline.order:
+                self.faults.append(f"models names {phase}; {did_you_mean(phase, self.pipeline.order)}")
+        return {str(phase): str(folder) for phase, folder in found.items()}
 
     def _name(self, key: str, value: Any) -> str:
         if not isinstance(value, str) or not _NAME.fullmatch(value):
