@@ -35,6 +35,8 @@ class Request:
     fresh: bool = False
     timeout: float | None = None
     command: str = "trey run"
+    why: str = ""  # what it is run for, such as a request to retrain
+    detach: bool = False  # an engine that works elsewhere submits and leaves; `trey resume` collects
 
 
 @dataclass(frozen=True)

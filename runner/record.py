@@ -208,6 +208,7 @@ class Record(TypedDict):
     seconds: float | None
     resumed_at: NotRequired[list[str]]
     command: str
+    why: NotRequired[str]  # what it was run for, as whoever started it said
     request: NotRequired[RequestEntry]
     runner: dict[str, Any]
     source: Source

@@ -19,6 +19,7 @@ COMMANDS = {
     "show": ("records", "Show what a run did and what came of it."),
     "report": ("records", "Write a run's report again and say where it is."),
     "models": ("delivery", "List the registered models: version, digest, champion marks, figures."),
+    "decision": ("decision", "Tell whether a run may be released now, and what came of its releases."),
     "approve": ("sign_off", "Let a run's release into an environment, for some days, and say why."),
     "reject": ("sign_off", "Keep a run's model out of an environment, and say why."),
     "waive": ("sign_off", "Let a rule pass that had too little data to tell, and say why."),

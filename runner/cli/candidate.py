@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import gates, planning, record, single
-from runner.errors import BadRequest
+from runner.errors import BadRequest, NotReleasable
 from runner.gates import NoEvidence, Reference
 from runner.pipeline import Pipeline, load_pipeline, locate
 from runner.record import GateEntry, Record
@@ -101,7 +101,8 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     again.
 
     Raises:
-        BadRequest: The run has nothing to release, or a gate stops it.
+        NotReleasable: The run has nothing to release, or a gate stops it.
+        BadRequest: Its pipeline or its registry cannot be read.
     """
     from delivery import release
     from delivery.approvals import release_digest
@@ -120,7 +121,7 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     if stopping:
         said = (f"{name}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}" for gate in stopping)
         step = f"trey resume {name}" if found["status"] != "succeeded" else f"trey show {name}"
-        raise BadRequest(*dict.fromkeys(said), next_step=step)
+        raise NotReleasable(*dict.fromkeys(said), next_step=step)
     model = _model(name, found, judgement, phase)
     manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])
     folder = run_dir / FOLDER
@@ -142,7 +143,7 @@ def _model(name: str, found: Record, judgement: single.Judgement, phase: str) ->
         except NoEvidence as missing:
             reason = str(missing)
     if not values:
-        raise BadRequest(f"{name} has nothing to release: {reason}", next_step=f"trey resume {name}")
+        raise NotReleasable(f"{name} has nothing to release: {reason}", next_step=f"trey resume {name}")
     store = found["phases"][phase]["params"].get("registry_store") if phase in found["phases"] else None
     if not isinstance(store, str):
         raise BadRequest(f"{name} names no registry: {phase} has no registry_store", next_step=f"trey show {name}")

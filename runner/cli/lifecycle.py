@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 @options.request
 @click.option("--run-id", metavar="ID", help="Name of the run; without it, one is made from the time.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for each phase.")
+@click.option("--reason", "why", default="", metavar="WHY", help="What it is run for; it stands in record and report.")
+@click.option("--detach", is_flag=True, help="Leave what runs elsewhere to itself; trey resume collects it.")
 @click.option("--fail-on-stop", is_flag=True, help="End with 3 where a gate stops the run.")
 @click.pass_context
 def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) -> None:
@@ -33,6 +35,7 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
       trey run
       trey run --params params/ci.yaml --set train.epochs=8
       trey run --from evaluate --set evaluate.threshold=0.6
+      trey run --reason "the monitor saw new words in 8 % of the descriptions"
     """
     from runner import lifecycle
     from runner.progress import Progress

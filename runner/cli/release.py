@@ -75,35 +75,49 @@ def release(
 @click.command()
 @click.option("--env", "environment", required=True, metavar="ENV", help="Environment to take back.")
 @click.option("--model", "model_name", metavar="NAME", help="Its model, where the environment has several.")
+@click.option("--of", "run_name", metavar="RUN", help="Only where this run's model is live, as after its release.")
 @click.option("--champion-only", is_flag=True, help="Only let the registry follow what is live.")
 @click.option("--registry-store", metavar="DIR|URI", help="Its registry; without it, registry/ of the project.")
 @options.ENDPOINT_STORE
+@options.RUNS
 @options.PIPELINE
 @options.JSON
 def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     environment: str,
     model_name: str | None,
+    run_name: str | None,
     champion_only: bool,
     registry_store: str | None,
     endpoint_store: Path | None,
+    runs: Path | None,
     pipeline: Path | None,
     as_json: bool,
 ) -> None:
     """Go back to what was live before, in one step.
 
     The endpoint is switched first, and then the registry is told which version is champion. A service that runs follows
-    by itself. One step is all there is: to go further back, release the version that is wanted.
+    by itself. One step is all there is: to go further back, release the version that is wanted. With --of, nothing is
+    switched where another model than that run's is live: its release ended before, or took itself back.
 
     \b
     Examples:
       trey rollback --env production
       trey rollback --env staging --model connected-car
+      trey rollback --env production --of 20261123-101500
     """
     from delivery import registry
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError
 
     endpoints = endpoint_store or live.project(pipeline) / "endpoints"
+    if run_name is not None:
+        run_dir = options.run_folder(run_name, pipeline, runs)
+        model_name = _live_of(run_dir, endpoints, environment)
+        if model_name is None:
+            said = f"{environment} does not answer with the model of {run_dir.name}; nothing was switched"
+            result = {"environment": environment, "run_id": run_dir.name, "switched": False}
+            click.echo(json.dumps(result, indent=1) if as_json else f"{said}\nnext: trey show {run_dir.name}")
+            return
     name = live.model_in(endpoints, environment, model_name, "trey rollback")
     store = registry_store or str(live.project(pipeline) / "registry")
     endpoint = Endpoint(endpoints, name, environment)
@@ -141,6 +155,30 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         f"next: trey serve --env {environment}, where no service runs that follows it",
     ]
     click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
+
+
+def _live_of(run_dir: Path, store: Path, environment: str) -> str | None:
+    """Give the name under which a run's model is live; where its release was killed on the way, end that.
+
+    Raises:
+        BadRequest: The endpoints cannot be read, or another process deploys to one of them.
+    """
+    from delivery.endpoint import Endpoint, live_models
+    from delivery.errors import DeliveryError
+
+    digest = gates.judged_digest(record.load(run_dir)["phases"], "")
+    try:
+        for name in live_models(store, environment):
+            endpoint = Endpoint(store, name, environment)
+            at_work, beside = endpoint.live(), endpoint.standby()
+            if at_work and at_work.digest == digest:
+                return name
+            if beside and beside.digest == digest:
+                endpoint.claim()
+                endpoint.release()
+    except DeliveryError as error:
+        raise BadRequest(str(error), next_step=f"trey rollback --env {environment}") from error
+    return None
 
 
 def _checked(run_dir: Path, found: Record, environment: str) -> "Candidate":
