@@ -26,6 +26,7 @@ COMMANDS = {
     "release": ("release", "Release a run's model to an environment: the one door to it."),
     "rollback": ("release", "Go back to what was live before, in one step."),
     "score": ("score", "Score an inventory with an environment's live model, whatever its size."),
+    "azure": ("azure", "Look at an Azure ML workspace, or bring it to what the lifecycle needs."),
     "serve": ("delivery", "Serve the model that is live in an environment, until Ctrl-C."),
 }
 INTERRUPTED = 130

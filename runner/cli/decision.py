@@ -92,7 +92,8 @@ def _answer(run_dir: Path, found: Record, environment: str) -> dict[str, Any]:
     except DeliveryError as error:  # a name that cannot be an environment
         raise BadRequest(str(error), next_step="trey decision --help") from error
     except NotReleasable as error:
-        return answer | {"reason": "; ".join(error.faults)}
+        stopped = found["decision"] if found["status"] != "succeeded" else None
+        return answer | {"reason": stopped["reason"] if stopped else "; ".join(error.faults)}
     return answer | {"releasable": True}
 
 

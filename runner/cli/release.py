@@ -75,7 +75,7 @@ def release(
 @click.command()
 @click.option("--env", "environment", required=True, metavar="ENV", help="Environment to take back.")
 @click.option("--model", "model_name", metavar="NAME", help="Its model, where the environment has several.")
-@click.option("--of", "run_name", metavar="RUN", help="Only where this run's model is live, as after its release.")
+@click.option("--of", "run_name", metavar="RUN", help="Only where what this run released is live.")
 @click.option("--champion-only", is_flag=True, help="Only let the registry follow what is live.")
 @click.option("--registry-store", metavar="DIR|URI", help="Its registry; without it, registry/ of the project.")
 @options.ENDPOINT_STORE
@@ -97,7 +97,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
 
     The endpoint is switched first, and then the registry is told which version is champion. A service that runs follows
     by itself. One step is all there is: to go further back, release the version that is wanted. With --of, nothing is
-    switched where another model than that run's is live: its release ended before, or took itself back.
+    switched unless that run's release went through and its model is still live.
 
     \b
     Examples:
@@ -114,7 +114,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         run_dir = options.run_folder(run_name, pipeline, runs)
         model_name = _live_of(run_dir, endpoints, environment)
         if model_name is None:
-            said = f"{environment} does not answer with the model of {run_dir.name}; nothing was switched"
+            said = f"nothing that {run_dir.name} released is live in {environment}; nothing was switched"
             result = {"environment": environment, "run_id": run_dir.name, "switched": False}
             click.echo(json.dumps(result, indent=1) if as_json else f"{said}\nnext: trey show {run_dir.name}")
             return
@@ -158,7 +158,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
 
 
 def _live_of(run_dir: Path, store: Path, environment: str) -> str | None:
-    """Give the name under which a run's model is live; where its release was killed on the way, end that.
+    """Give the name under which what a run released is live; where its release was killed on the way, end that.
 
     Raises:
         BadRequest: The endpoints cannot be read, or another process deploys to one of them.
@@ -166,12 +166,15 @@ def _live_of(run_dir: Path, store: Path, environment: str) -> str | None:
     from delivery.endpoint import Endpoint, live_models
     from delivery.errors import DeliveryError
 
-    digest = gates.judged_digest(record.load(run_dir)["phases"], "")
+    found = record.load(run_dir)
+    digest = gates.judged_digest(found["phases"], "")
+    there = [entry["status"] for entry in found.get("releases", []) if entry["environment"] == environment]
+    went_through = there[-1:] == ["succeeded"]  # or the same model is live because another run released it
     try:
         for name in live_models(store, environment):
             endpoint = Endpoint(store, name, environment)
             at_work, beside = endpoint.live(), endpoint.standby()
-            if at_work and at_work.digest == digest:
+            if went_through and at_work and at_work.digest == digest:
                 return name
             if beside and beside.digest == digest:
                 endpoint.claim()

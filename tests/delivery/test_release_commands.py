@@ -416,12 +416,17 @@ def test_the_way_back_of_a_run_is_no_step_where_another_model_is_live(
     endpoint.finish(endpoint.place(other, 8, digest_of(other)).name)
     endpoint.release()
     words = ("rollback", "--env", "production", "--of", "one")
-    said = "production does not answer with the model of one; nothing was switched\nnext: trey show one\n"
+    said = "nothing that one released is live in production; nothing was switched\nnext: trey show one\n"
     assert trey(*words).stdout == said
     assert json.loads(trey(*words, "--json").stdout)["switched"] is False
     trey(*APPROVE)
     trey("release", "one", "--to", "production")
+    before = (run / "run.json").read_bytes()
     assert endpoint.live().digest != digest_of(other)
+    with record.amend(run) as found:  # the same model is live, by the release of another run
+        found["releases"][-1]["status"] = "failed"
+    assert trey(*words).stdout == said
+    (run / "run.json").write_bytes(before)
     registry.set_champion("parts", 1, "production", str(made.root / "registry"))
     assert "production answers with parts version 8" in trey(*words, exit_code=1).stderr  # which no registry knows
     assert endpoint.live().digest == digest_of(other)

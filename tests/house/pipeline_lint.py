@@ -90,7 +90,16 @@ def calls(script: str, *, source: str = "azureml:parts:7") -> list[list[str]]:
         recorder.parent.mkdir(parents=True)
         recorder.write_text(_RECORDER)
         recorder.chmod(0o755)
-        known = ("BUILD_BUILDNUMBER", "SYSTEM_JOBATTEMPT", "BUILD_REASON", "REASON", "ENGINE", "RUN", "PARAMS")
+        known = (
+            "BUILD_BUILDNUMBER",
+            "SYSTEM_JOBATTEMPT",
+            "SYSTEM_STAGEATTEMPT",
+            "BUILD_REASON",
+            "REASON",
+            "ENGINE",
+            "RUN",
+            "PARAMS",
+        )
         environment = dict.fromkeys(known, "some words") | {"SOURCE": source}
         environment |= {"PATH": os.defpath, "TREY_CALLS": str(told)}
         done = subprocess.run(["bash", "-c", script], cwd=folder, env=environment, capture_output=True, check=False)

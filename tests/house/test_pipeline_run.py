@@ -54,6 +54,7 @@ def push(checkout: Path, tmp_path: Path) -> Iterator[Push]:
                 "Build.BuildId": str(devops.BUILD),
                 "Build.RequestedForEmail": "ada@example.org",
                 "System.JobAttempt": "1",
+                "System.StageAttempt": "1",
                 "System.CollectionUri": address,
                 "System.TeamProjectId": "parts",
             }
@@ -81,7 +82,7 @@ def live(checkout: Path, environment: str) -> Any:
 
 
 def test_a_good_model_reaches_production(push: Push, checkout: Path) -> None:
-    agent = push("20261127.1", reason=REASON)
+    agent = push("20261127-1", reason=REASON)
     assert agent.results == {
         "validate": "Succeeded", "small": "Skipped", "train": "Succeeded", "staging": "Succeeded",
         "production": "Succeeded",
@@ -91,14 +92,14 @@ def test_a_good_model_reaches_production(push: Push, checkout: Path) -> None:
         "trey release", "Smoke", "trey decision",
         "trey approve, as the environment's check was answered", "trey release", "Smoke", "trey decision",
     ]  # fmt: skip
-    found = recorded(agent, "production-1", "20261127.1-1")
+    found = recorded(agent, "production-1", "20261127-1-1")
     assert found["authors"] == ["ada@example.org"]
     assert found["why"] == REASON.replace("$", "")
     assert [(one["by"], one["comment"]) for one in found["sign_offs"]] == [("bea@example.org", "read the report")]
     assert [(one["environment"], one["status"]) for one in found["releases"]] == [
         ("staging", "succeeded"), ("production", "succeeded"),
     ]  # fmt: skip
-    assert found["phases"]["register"]["params"]["build_number"] == "20261127.1"
+    assert found["phases"]["register"]["params"]["build_number"] == "20261127-1"
     assert live(checkout, "production").digest == live(checkout, "staging").digest
     assert "release to production: succeeded" in agent.summaries[-1]
     for path in filter(Path.is_file, agent.artifacts.rglob("*")):
@@ -107,38 +108,38 @@ def test_a_good_model_reaches_production(push: Push, checkout: Path) -> None:
 
 
 def test_a_rejected_model_is_a_green_pipeline_that_does_not_release(push: Push) -> None:
-    agent = push("20261127.2", params="params/hard.yaml")
+    agent = push("20261127-2", params="params/hard.yaml")
     assert agent.results == {
         "validate": "Succeeded", "small": "Skipped", "train": "Succeeded", "staging": "Skipped",
         "production": "Skipped",
     }, agent.log  # fmt: skip
     outputs = agent.jobs["train"]["collect"].outputs
     assert outputs["decision.releasable"] == "false"
-    assert "evaluate.recall_low: 0.5 < 0.9" in outputs["decision.reason"]
+    assert "the gates of register stopped the run: evaluate.recall_low" in outputs["decision.reason"]
     [summary] = agent.summaries
     assert summary.startswith("# Stopped: not released\n")
-    assert (agent.artifacts / "trained-1" / "20261127.2-1" / "report.html").is_file()
+    assert (agent.artifacts / "trained-1" / "20261127-2-1" / "report.html").is_file()
 
 
 def test_a_release_that_fails_is_red_and_goes_no_further(push: Push, checkout: Path) -> None:
     """What was live before stays live: the way back does nothing where the candidate never went live."""
     (checkout / "params" / "prod.yaml").write_text("evaluate: {recall_low: 0.94}\ndeploy: {fails: true}\n")
     before = live(checkout, "staging")
-    agent = push("20261127.4")
+    agent = push("20261127-4")
     assert (agent.results["train"], agent.results["staging"], agent.results["production"]) == (
         "Succeeded", "Failed", "Skipped",
     )  # fmt: skip
     assert agent.executed[-1] == "trey rollback"
     assert "it was asked to fail" in "".join(agent.log)
-    assert "staging does not answer with the model of 20261127.4-1; nothing was switched" in agent.log[-1]
+    assert "nothing that 20261127-4-1 released is live in staging; nothing was switched" in agent.log[-1]
     assert live(checkout, "staging") == before
     assert "release to staging: failed" in agent.summaries[-1]
 
 
 def test_a_pull_request_runs_the_small_form_alone(push: Push) -> None:
-    agent = push("20261127.5", build_reason="PullRequest")
+    agent = push("20261127-5", build_reason="PullRequest")
     assert agent.results == {
         "validate": "Succeeded", "small": "Succeeded", "train": "Skipped", "staging": "Skipped",
         "production": "Skipped",
     }, agent.log  # fmt: skip
-    assert recorded(agent, "small-1", "20261127.5-1")["decision"]["verdict"] == "release"
+    assert recorded(agent, "small-1", "20261127-5-1")["decision"]["verdict"] == "release"
