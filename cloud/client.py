@@ -1,6 +1,7 @@
 """The client of a workspace, and a place where what it raises becomes a message that helps."""
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Optional
@@ -39,7 +40,7 @@ def client(workspace: Workspace, identity: Optional["TokenCredential"] = None) -
         workspace.group,
         workspace.name,
         enable_telemetry=False,  # or it reports each call to Microsoft
-        show_progress=False,
+        show_progress=True,  # without, azure-ai-ml 1.35 drops what goes wrong in an upload, and waits for it forever
     )
 
 
@@ -61,3 +62,10 @@ def answering(workspace: Workspace, doing: str) -> Iterator[None]:
         if found is None:
             raise
         raise found from error
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Keep the SDK's bars for uploads, which it draws on standard error, off the screen."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        yield

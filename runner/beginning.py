@@ -85,6 +85,7 @@ def new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Recor
             "taken_from": prepared.taken[1]["run_id"] if prepared.taken else None,
             "fresh": request.fresh,
             "timeout": request.timeout,
+            "workspace": request.workspace,
         },
         "runner": {"pid": os.getpid(), "started_at": now},
         "source": _source(pipeline.root, prepared.lock),

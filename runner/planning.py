@@ -35,6 +35,7 @@ class Request:
     fresh: bool = False
     timeout: float | None = None
     command: str = "trey run"
+    workspace: str | None = None
     why: str = ""  # what it is run for, such as a request to retrain
     detach: bool = False  # an engine that works elsewhere submits and leaves; `trey resume` collects
 
@@ -110,10 +111,15 @@ class Prepared:
             notebook=fingerprint.notebook_digest(notebook),
             params={name: value for name, value in values.items() if not parameters.is_input(name)},
             inputs=contents,
-            code=fingerprint.code_digests(notebook, pipeline.root, pipeline.uses.get(phase, ())),
+            code=self.code(phase),
             lock=self.lock,
             python=fingerprint.python_version(),
         )
+
+    def code(self, phase: str) -> dict[str, str]:
+        """Give the digest of each of the project's files that a phase uses, by its path in the project."""
+        pipeline = self.pipeline
+        return fingerprint.code_digests(pipeline.notebooks[phase], pipeline.root, pipeline.uses.get(phase, ()))
 
     def choose(self, phase: str, inputs: Inputs) -> Choice:
         """Look for an earlier run of this phase with the same key whose results still stand, newest first."""
@@ -198,6 +204,25 @@ def prepare(request: Request) -> Prepared:
     if request.first:
         prepared.taken = _taken(pipeline, runs, request.first)
     return prepared
+
+
+def ahead(prepared: Prepared, phase: str, entries: Mapping[str, PhaseEntry], judged: Sequence[GateEntry]) -> list[str]:
+    """Name the phase that is about to run and those after it that will, as far as that can be told now.
+
+    What reads the output of one of them runs, too; of the others, what an earlier run has is left out.
+    """
+    outputs = {name: entry["output_sha256"] or "" for name, entry in entries.items() if entry["status"] in USABLE}
+    order = prepared.pipeline.order
+    found = [phase]
+    for name in order[order.index(phase) + 1 :]:
+        if name not in prepared.asked:
+            continue
+        choice = _planned_choice(prepared, name, outputs, judged)
+        if choice.reuse is None:
+            found.append(name)
+        else:
+            outputs[name] = choice.reuse.entry["output_sha256"] or ""
+    return found
 
 
 def inputs_of(entry: PhaseEntry) -> Inputs:
@@ -331,6 +356,8 @@ def check_options(request: Request, pipeline: Pipeline) -> None:
         faults.append(f"--from {request.first} comes after --to {request.last}")
     if request.engine not in engines.ENGINES:
         faults.append(f"--engine {request.engine}: there is none; {did_you_mean(request.engine, engines.ENGINES)}")
+    if request.workspace and request.engine != "azureml":
+        faults.append(f"--workspace {request.workspace}: it is for --engine azureml, and this is {request.engine}")
     if request.run_id is not None and not record.RUN_ID.fullmatch(request.run_id):
         faults.append(f"--run-id {request.run_id}: allowed are letters, digits, '.', '_' and '-', 80 at most")
     if not faults and request.first:

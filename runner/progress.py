@@ -1,5 +1,6 @@
 """Shows how a run goes on: a live display in a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
@@ -62,6 +63,12 @@ class Progress:
         """Something else worth a line."""
         self._say(text)
 
+    def confirm(self, question: str) -> bool:
+        """Ask whoever sits at the terminal; without one, the answer is no."""
+        import click
+
+        return sys.stdin.isatty() and click.confirm(question, default=False, err=True)
+
     def _say(self, line: str) -> None:
         self._last_line = time.monotonic()
         self._stream.write(f"{line}\n")
@@ -115,6 +122,14 @@ class LiveProgress(Progress):
     def gate(self, gate: GateEntry) -> None:
         """Write a line that stays."""
         self._say(f"{GATE_SIGNS[gate['verdict']]} {_judged(gate)}")
+
+    def confirm(self, question: str) -> bool:
+        """Ask without drawing meanwhile."""
+        self._live.stop()
+        try:
+            return super().confirm(question)
+        finally:
+            self._live.start()
 
     def _say(self, line: str) -> None:
         from rich.text import Text

@@ -27,6 +27,7 @@ def prepare(run_dir: Path, found: Record) -> Prepared:
         runs=run_dir.parent,
         fresh=asked["fresh"],
         timeout=asked["timeout"],
+        workspace=asked.get("workspace"),
         command=found["command"],
     )
     pipeline = load_pipeline(locate(request.pipeline, request.cwd))

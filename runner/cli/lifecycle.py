@@ -28,7 +28,8 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
 
     Ends with 0 when all phases ended as planned (a gate that stops a run is planned), 1 when a phase failed, 2 when
     the request was wrong and nothing started, 3 with --fail-on-stop, 4 when a kernel died, 5 at a time-out, 130 when
-    interrupted.
+    interrupted; with --detach 0 once an engine that works elsewhere has it. On this machine there is nothing to leave,
+    and it goes to its end.
 
     \b
     Examples:
@@ -102,6 +103,7 @@ def plan(as_json: bool, **asked: Any) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Where it writes.")
 @options.values
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="Where the phase runs.")
+@click.option("--run-id", default="", metavar="ID", help="The run that the phase belongs to, where it is told of one.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for the phase.")
 @click.option("--fail-on-stop", is_flag=True, help="End with 3 where a gate stops the phase.")
 @options.PIPELINE

@@ -21,8 +21,11 @@ from azure.storage.blob import (
 from .resource_manager import Answer, ResourceManager, fault
 
 ACCOUNT = "devstoreaccount1"
-# Azurite's documented key of that account
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # pragma: allowlist secret
+# The documented key of that account: everybody has it, and nothing but Azurite takes it.
+KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq"  # pragma: allowlist secret
+    "/K1SZFPTOtr/KBHBeksoGMGw=="
+)
 CONTAINER = "azureml-blobstore"  # of the default datastore
 SERVICES = ("hyperdrive", "metrics", "artifact", "execution", "catalog", "assets", "studio", "contentsnapshot", "api",
             "history", "experimentation", "modelmanagement", "pipelines", "mlflow")  # fmt: skip
@@ -69,6 +72,11 @@ class Storage:
     def put(self, name: str, content: bytes) -> None:
         """Write a blob of the default container."""
         self.container(CONTAINER).upload_blob(name, content, overwrite=True)
+
+    def blob(self, name: str) -> bytes:
+        """Give a blob of the default container."""
+        content: bytes = self.container(CONTAINER).download_blob(name).readall()
+        return content
 
     def folder(self, prefix: str) -> dict[str, bytes]:
         """Give the blobs below a prefix of the default container, by their names below it."""

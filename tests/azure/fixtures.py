@@ -13,7 +13,7 @@ be reached; either fault fails the test when it ends.
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,12 +63,25 @@ def azure(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Azure]:
+    """Give a workspace of the test's own."""
+    with at_work(azurite, azure_server, mlflow_server, tmp_path, monkeypatch) as new:
+        yield new
+
+
+@contextmanager
+def at_work(
+    azurite: Azurite,
+    server: Server,
+    mlflow: Callable[[], str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Azure]:
     """Give a workspace, and fail where a body broke its contract or something was sought outside this machine."""
     contract = Contract(SCHEMAS) if SCHEMAS.is_dir() else None
-    new = Azure(azure_server.server_port, Storage(azurite.port, azurite.authority), contract)
-    new.data.mlflow = mlflow_server
-    azure_server.azure = new
-    guarded(monkeypatch, tmp_path)
+    new = Azure(server.server_port, Storage(azurite.port, azurite.authority), contract)
+    new.data.mlflow = mlflow
+    server.azure = new
+    guarded(monkeypatch, folder)
     for name in FOREIGN:
         monkeypatch.delenv(name, raising=False)
     for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"):

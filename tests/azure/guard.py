@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 LOG = "TREY_TEST_NETWORK_LOG"  # the file in which attempts are noted; without it, nothing is guarded
+ALONE = "TREY_TEST_ALONE"  # set: this project, which is installed to be worked on, is not found from elsewhere
 SITE = Path(__file__).parent / "site"
 _EVENTS = {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"}
 _ALSO = {"", "0.0.0.0", "::", "localhost", socket.gethostname()}  # noqa: S104  # to listen at, and this machine's name
@@ -23,6 +24,8 @@ def install() -> None:
     if _installed:
         return
     _installed.append(True)
+    if os.environ.get(ALONE):
+        _forget_the_project()
     lookup = socket.getaddrinfo
 
     def local(host: Any, *rest: Any, **more: Any) -> Any:
@@ -31,6 +34,14 @@ def install() -> None:
 
     socket.getaddrinfo = local
     sys.addaudithook(_audit)
+
+
+def _forget_the_project() -> None:
+    """Let nothing of this repository be imported but from the folder at hand."""
+    root = Path(__file__).resolve().parents[2]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in getattr(finder, "__module__", "")]
+    sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != root]
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if "__editable__" not in getattr(hook, "__module__", "")]
 
 
 def attempts() -> list[str]:

@@ -1,4 +1,4 @@
-"""Azure Resource Manager, as far as a workspace needs it: resources by their ids, and rules that the service enforces."""
+"""Azure Resource Manager, as far as a workspace needs it: resources by their ids, and some of its rules."""
 
 import re
 from collections.abc import Callable

@@ -134,7 +134,7 @@ class Azure:
                 "datastoreType": "AzureBlob",
                 "accountName": ACCOUNT,
                 "containerName": CONTAINER,
-                "endpoint": "localhost",
+                "endpoint": self.data.storage.suffix,
                 "protocol": "https",
                 "isDefault": True,
                 "credentials": {"credentialsType": "AccountKey" if key else "None"},
