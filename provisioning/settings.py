@@ -72,7 +72,7 @@ def read(path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str]) -> Se
             faults.append(f"data.{name} is {value!r}; there is no {data[str(name)]}")
     if faults:
         said = "\n".join(f"{path.name}: {fault}" for fault in faults)
-        raise BadSettings(said, next_step=f"mend {path}, as docs/AZURE.md says, and type the same command")
+        raise BadSettings(said, next_step=f"mend {path}, as docs/WORKSPACE.md says, and type the same command")
     return Settings(clusters, data)
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "reject": ("sign_off", "Keep a run's model out of an environment, and say why."),
     "waive": ("sign_off", "Let a rule pass that had too little data to tell, and say why."),
     "release": ("release", "Release a run's model to an environment: the one door to it."),
+    "smoke": ("smoke", "Ask an environment's live model whether it is up, and answers and refuses as it should."),
     "rollback": ("release", "Go back to what was live before, in one step."),
     "score": ("score", "Score an inventory with an environment's live model, whatever its size."),
     "azure": ("azure", "Look at an Azure ML workspace, or bring it to what the lifecycle needs."),

@@ -159,7 +159,7 @@ def _wanted(address: str | None, pipeline: Path | None) -> tuple["Workspace", li
         try:
             content = yaml_file.read_mapping(path)
         except ValueError as error:
-            raise BadSettings(str(error), next_step=f"mend {path}, as docs/AZURE.md says") from error
+            raise BadSettings(str(error), next_step=f"mend {path}, as docs/WORKSPACE.md says") from error
         asked = settings.read(path, content, where.computes)
     clusters = [
         Cluster(name, asked.clusters[kind].size, asked.clusters[kind].most, asked.clusters[kind].idle_minutes)

@@ -109,7 +109,9 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError
 
-    endpoints = endpoint_store or live.project(pipeline) / "endpoints"
+    found_store = endpoint_store or live.store_of(run_name, "endpoint_store", pipeline, runs)
+    endpoints = found_store or live.project(pipeline) / "endpoints"
+    registry_store = registry_store or live.store_of(run_name, "registry_store", pipeline, runs)
     if run_name is not None:
         run_dir = options.run_folder(run_name, pipeline, runs)
         model_name = _live_of(run_dir, endpoints, environment)
@@ -157,7 +159,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
 
 
-def _live_of(run_dir: Path, store: Path, environment: str) -> str | None:
+def _live_of(run_dir: Path, store: str | Path, environment: str) -> str | None:
     """Give the name under which what a run released is live; where its release was killed on the way, end that.
 
     Raises:

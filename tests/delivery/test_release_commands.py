@@ -398,7 +398,7 @@ def test_a_run_that_a_gate_stopped_is_an_answer_and_no_error(trey: Trey, made: P
     trey("run", "--run-id", "weak", "--set", "evaluate.recall_low=0.5")
     told = json.loads(trey("decision", "weak", "--to", "staging", "--json").stdout)
     assert (told["releasable"], told["released"]) == (False, "none")
-    assert "evaluate.recall_low: 0.5 < 0.9" in told["reason"]
+    assert told["reason"].startswith("the gates of register stopped the run: evaluate.recall_low")
     shutil.rmtree(made.root / "runs" / "weak")
 
 
@@ -445,3 +445,16 @@ def test_azure_pipelines_names_who_approved(trey: Trey, run: Path, monkeypatch: 
     [entry] = signed(run)
     assert (entry["by"], entry["comment"]) == ("bea@example.org", "approved in build 7, without a comment")
     assert "give it without --comment and --as" in trey(*words, "--as", "eve", exit_code=2).stderr
+
+
+def test_smoke_asks_what_is_live(trey: Trey, run: Path, made: Project, tmp_path: Path) -> None:
+    said = trey("smoke", "--env", "staging", "--of", "one").stdout
+    assert re.fullmatch(r"staging: parts version 1, digest [0-9a-f]{12}…: (\d+) of \1 checks passed\n", said)
+    damaged = tmp_path / "endpoints"
+    shutil.copytree(made.root / "endpoints", damaged)
+    slot = Endpoint(damaged, "parts", "staging").live()
+    assert slot and slot.folder
+    (slot.folder / "model.onnx").write_bytes(b"no model")
+    done = trey("smoke", "--env", "staging", "--endpoint-store", str(damaged), exit_code=1)
+    assert done.stderr.endswith("next: trey rollback --env staging\n")
+    assert "no model is live in production" in trey("smoke", "--env", "production", exit_code=2).stderr

@@ -19,7 +19,7 @@ from .agent import expanded, hooks, script_of
 ROOT = Path(__file__).resolve().parents[2]
 _SETS = re.compile(r"task\.setvariable variable=(\w+);isOutput=true")
 _OUTPUT = re.compile(r"[dD]ependencies\.(\w+)(?:\.(\w+))?\.outputs\['([\w.]+)'\]")
-_FOREIGN = ("run", "resume", "approve", "release", "score", "rollback")  # print words of data and of notebooks
+_FOREIGN = ("run", "resume", "approve", "release", "smoke", "rollback")  # print words of data and of notebooks
 _RECORDER = '#!/bin/bash\nprintf "%q " "$@" >> "$TREY_CALLS"\nprintf "\\n" >> "$TREY_CALLS"\n'
 
 
@@ -90,17 +90,8 @@ def calls(script: str, *, source: str = "azureml:parts:7") -> list[list[str]]:
         recorder.parent.mkdir(parents=True)
         recorder.write_text(_RECORDER)
         recorder.chmod(0o755)
-        known = (
-            "BUILD_BUILDNUMBER",
-            "SYSTEM_JOBATTEMPT",
-            "SYSTEM_STAGEATTEMPT",
-            "BUILD_REASON",
-            "REASON",
-            "ENGINE",
-            "RUN",
-            "PARAMS",
-        )
-        environment = dict.fromkeys(known, "some words") | {"SOURCE": source}
+        known = set(re.findall(r"\$([A-Z_]{3,})\b", script)) - {"PWD"}
+        environment = dict.fromkeys(known, "some words") | {"SOURCE": source, "ENGINE": "azureml"}
         environment |= {"PATH": os.defpath, "TREY_CALLS": str(told)}
         done = subprocess.run(["bash", "-c", script], cwd=folder, env=environment, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()

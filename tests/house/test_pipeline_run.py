@@ -32,9 +32,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Path:
         (root / part).parent.mkdir(exist_ok=True)
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, root / part)  # type: ignore[operator]
-    (root / "params" / "prod.yaml").write_text("evaluate: {recall_low: 0.95}\n")
     (root / "params" / "hard.yaml").write_text("evaluate: {recall_low: 0.5}\n")
-    (root / "params" / "ci.yaml").write_text("evaluate: {recall_low: 0.96}\n")
     (root / ".venv" / "bin").mkdir(parents=True)
     (root / ".venv" / "bin" / "trey").symlink_to(Path(sys.executable).with_name("trey"))
     (root / ".venv" / "ready").touch()
@@ -123,9 +121,9 @@ def test_a_rejected_model_is_a_green_pipeline_that_does_not_release(push: Push) 
 
 def test_a_release_that_fails_is_red_and_goes_no_further(push: Push, checkout: Path) -> None:
     """What was live before stays live: the way back does nothing where the candidate never went live."""
-    (checkout / "params" / "prod.yaml").write_text("evaluate: {recall_low: 0.94}\ndeploy: {fails: true}\n")
+    (checkout / "params" / "ci.yaml").write_text("deploy: {fails: true}\n")
     before = live(checkout, "staging")
-    agent = push("20261127-4")
+    agent = push("20261127-4", params="params/ci.yaml")
     assert (agent.results["train"], agent.results["staging"], agent.results["production"]) == (
         "Succeeded", "Failed", "Skipped",
     )  # fmt: skip
@@ -136,7 +134,8 @@ def test_a_release_that_fails_is_red_and_goes_no_further(push: Push, checkout: P
     assert "release to staging: failed" in agent.summaries[-1]
 
 
-def test_a_pull_request_runs_the_small_form_alone(push: Push) -> None:
+def test_a_pull_request_runs_the_small_form_alone(push: Push, checkout: Path) -> None:
+    (checkout / "params" / "ci.yaml").write_text("evaluate: {recall_low: 0.96}\n")
     agent = push("20261127-5", build_reason="PullRequest")
     assert agent.results == {
         "validate": "Succeeded", "small": "Succeeded", "train": "Skipped", "staging": "Skipped",

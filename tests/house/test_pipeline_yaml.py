@@ -117,9 +117,9 @@ CHANGES: dict[str, tuple[Callable[..., list[str]], Callable[[dict[str, Any]], ob
     ),
     "relase": (lint.commands, lambda it: replace(script_with(it, "trey release"), "trey release", "trey relase")),
     "--because": (lint.commands, lambda it: replace(script_with(it, "--reason"), "--reason", "--because")),
-    ".ci/smoky.csv does not exist": (
+    ".ci/counts.py does not exist": (
         lint.commands,
-        lambda it: replace(script_with(it, "score"), "smoke.", "smoky."),
+        lambda it: stage(it, "small")["jobs"][0]["steps"][1].update(bash="python3 .ci/counts.py"),
     ),
     "no such target": (
         lint.commands,
@@ -155,3 +155,9 @@ def test_only_production_has_the_connection_that_may_write_there() -> None:
         if given:
             connections.setdefault(given, set()).add(place.split(".")[0])
     assert connections == {"trey-train": {"train", "staging"}, "trey-production": {"production"}}
+
+
+def test_the_params_files_that_it_offers_exist() -> None:
+    [offered] = [one for one in PIPELINE["parameters"] if one["name"] == "params"]
+    assert offered["default"] in offered["values"]
+    assert [name for name in offered["values"] if not (ROOT / name).is_file()] == []
