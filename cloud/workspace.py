@@ -1,4 +1,7 @@
-"""The address of an Azure ML workspace: azureml://subscriptions/ID/resourceGroups/GROUP/workspaces/NAME."""
+"""The address of an Azure ML workspace: azureml://subscriptions/ID/resourceGroups/GROUP/workspaces/NAME.
+
+`azureml://workspace` is short for the one that TREY_AZURE_WORKSPACE names, or its parts do.
+"""
 
 import os
 import re
@@ -9,6 +12,7 @@ from cloud.errors import BadWorkspace
 
 SCHEME = "azureml://"
 VARIABLE = "TREY_AZURE_WORKSPACE"
+NAMED = f"{SCHEME}workspace"  # whichever workspace the environment names: one params file for all of them
 PARTS = ("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_ML_WORKSPACE")  # the same, in parts
 EXAMPLE = f"{SCHEME}subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/GROUP/workspaces/NAME"
 _STEP = f"give --workspace or set {VARIABLE}, such as {EXAMPLE}"
@@ -48,15 +52,17 @@ class Workspace:
 
 def is_workspace(text: str) -> bool:
     """Tell whether a text is the address of a workspace, or of something in one."""
-    return bool(_ADDRESS.fullmatch(text))
+    return text == NAMED or bool(_ADDRESS.fullmatch(text))
 
 
 def parse(address: str) -> Workspace:
-    """Read the address of a workspace.
+    """Read the address of a workspace; of `azureml://workspace`, the environment says which that is.
 
     Raises:
-        BadWorkspace: It is none; every part that is wrong is named.
+        BadWorkspace: It is none, every part that is wrong is named; or the environment names none.
     """
+    if address == NAMED:
+        return find()
     found = _ADDRESS.fullmatch(address)
     if not found or found["rest"] not in (None, "/"):
         raise BadWorkspace(f"{address!r} is no address of a workspace", next_step=_STEP)
@@ -74,7 +80,8 @@ def find(given: str | None = None, environment: Mapping[str, str] | None = None)
         BadWorkspace: None is named, or not in a form that can be one.
     """
     variables = os.environ if environment is None else environment
-    if named := given or variables.get(VARIABLE):
+    named = next((text for text in (given, variables.get(VARIABLE)) if text and text != NAMED), None)
+    if named:
         return parse(named)
     parts = {name: variables.get(name, "") for name in PARTS}
     if all(parts.values()):

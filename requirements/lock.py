@@ -23,7 +23,7 @@ ENVIRONMENTS = {
     "runner": [],
     "dev": ["train", "serve", *SERVED, "delivery", "keyvault", "azureml", "dev"],
     "jax": ["jax"],  # added to dev where training under JAX is tested
-    "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml-v1", "dev"],
+    "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"],
 }
 ALL_FOR_CPU = ["train", "jax", "serve", *SERVED, "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
 

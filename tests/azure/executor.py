@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Compute:
         azure: The workspace.
         folder: Where nodes work; each in a folder of its own.
         before: Is called before a node's command line runs, with its working directory.
-        preempt: Phases whose machine is taken away once, in the middle of their work.
+        preempt: When the machine of a phase is taken away, once, in the middle of its work.
         hold: Where it is set, nodes wait for it before they start.
         late: Whether a job says how it and its nodes ended only when all has.
         ran: What ran: the phase, its command line and how it ended.
@@ -50,7 +51,7 @@ class Compute:
     azure: Azure
     folder: Path
     before: Any = None
-    preempt: set[str] = field(default_factory=set)
+    preempt: dict[str, Callable[[], bool]] = field(default_factory=dict)
     hold: threading.Event | None = None
     late: bool = False
     ran: list[tuple[str, str, int]] = field(default_factory=list)
@@ -175,12 +176,13 @@ class Compute:
                 if size > max(kept, 0) or kept < 0:
                     self.azure.data.storage.put(child.logs[LOG], log.read_bytes())
                     kept = size
-                taken = child.node in self.preempt and b"runs" in log.read_bytes()
+                taken = self.preempt.get(child.node, _never)()
                 if taken or properties["status"] == "CancelRequested" or time.monotonic() > until:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
                 if taken:
-                    self.preempt.discard(child.node)
+                    del self.preempt[child.node]
+                    self.ran.append((child.node, line, -int(signal.SIGKILL)))
                     child.status = "Queued"
                     raise _TakenAway
                 time.sleep(TICK)
@@ -193,7 +195,8 @@ class Compute:
         given = {name: os.environ[name] for name in keep if name in os.environ}
         given |= {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home)}
         given |= {"PYTHONPATH": str(guard.SITE), guard.ALONE: "1", "AZUREML_RUN_ID": run}
-        return given | self.azure.environment
+        found = {name: value for name, value in self.azure.environment.items() if name != "TREY_AZURE_WORKSPACE"}
+        return given | found
 
     def _code(self, code_id: str) -> str:
         uri: str = self.azure.manager.get(code_id)["properties"]["codeUri"]
@@ -226,6 +229,10 @@ class Compute:
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
+
+
+def _never() -> bool:
+    return False
 
 
 class _TakenAway(Exception):

@@ -1,4 +1,4 @@
-"""A project whose phases take a moment, and which travels to Azure ML: rows are made, judged, and registered."""
+"""A project whose phases take a moment, and which travels to Azure ML: make rows, judge them, register and deploy."""
 
 import subprocess
 from pathlib import Path
@@ -44,12 +44,14 @@ def write(root: Path, store: str) -> Project:
     )
     project.notebook(
         "keep",
-        f"import json\nfrom pathlib import Path\nimport store\n{GLUE}",
+        f"import time\nfrom pathlib import Path\nimport store\n{GLUE}",
         'score = float(Path(judge_dir, "score.txt").read_text())',
         "Path(output_dir, 'gates.json').write_text(Path(gates_path).read_text())",
-        'glue("version", store.register(registry_store, score))\nglue("kept", True)\nglue("run", run_id)',
-        parameters='judge_dir: str = "x"\nregistry_store: str = "../registry"\ngates_path: str = ""\nrun_id: str = ""\n'
-        'output_dir: str = "x"',
+        "version = store.register(registry_store, score, run_id)\ntime.sleep(pause)",
+        "store.deploy(registry_store, version)",
+        'glue("version", version)\nglue("kept", True)\nglue("run", run_id)',
+        parameters='judge_dir: str = "x"\npause: float = 0.0\nregistry_store: str = "../registry"\n'
+        'gates_path: str = ""\nrun_id: str = ""\noutput_dir: str = "x"',
     )
     project.write("notebooks/helper.py", 'def rows_of(path):\n    return open(path).read().strip().split("\\n")\n')
     project.write("notebooks/store.py", STORE)
@@ -73,25 +75,48 @@ def write(root: Path, store: str) -> Project:
 
 
 STORE = '''
-"""Registers a score as a model of the workspace, by Microsoft's SDK, as whoever the compute is."""
+"""Registers a score as a model of the workspace and deploys it, by Microsoft's SDK, as whoever the compute is."""
 
 import tempfile
 from pathlib import Path
 
-from azure.ai.ml.entities import Model
+from azure.ai.ml.entities import ManagedOnlineDeployment, ManagedOnlineEndpoint, Model
 
 from cloud import workspace
 from cloud.client import client, quietly
 
 
-def register(address, score):
+def register(address, score, run):
+    """Give the version of a run; what the run has registered before is not registered again."""
     ml = client(workspace.parse(address))
-    known = [model for model in ml.models.list("parts")]
+    known = [ml.models.get("parts", version=model.version) for model in ml.models.list("parts")]
+    for model in known:
+        if model.tags["run"] == run:
+            return model.version
     with tempfile.TemporaryDirectory() as folder, quietly():
         path = Path(folder, "model.txt")
         path.write_text(str(score))
-        new = Model(name="parts", version=str(len(known) + 1), path=str(path), type="custom_model")
+        version = str(len(known) + 1)
+        new = Model(name="parts", version=version, path=str(path), type="custom_model", tags={"run": run})
         return ml.models.create_or_update(new).version
+
+
+def deploy(address, version):
+    """Put a version behind the endpoint, and give it all traffic."""
+    ml = client(workspace.parse(address))
+    endpoint = ManagedOnlineEndpoint(name="parts", auth_mode="aad_token")
+    ml.online_endpoints.begin_create_or_update(endpoint).result()
+    new = ManagedOnlineDeployment(
+        name=f"version-{version}",
+        endpoint_name="parts",
+        model=f"parts:{version}",
+        environment="azureml:serve:1",
+        instance_type="Standard_DS3_v2",
+        instance_count=1,
+    )
+    ml.online_deployments.begin_create_or_update(new).result()
+    endpoint.traffic = {new.name: 100}
+    ml.online_endpoints.begin_create_or_update(endpoint).result()
 '''
 
 

@@ -4,19 +4,22 @@ One workspace and one project serve the whole module; the first run of the day i
 """
 
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from runner import record
-from runner.lifecycle import resume
+from cloud.workspace import NAMED
+from runner import lifecycle, record
+from runner.errors import RunFailed
 from runner.record import Record, exit_code
 
 from ..runner.conftest import Project, Watcher
 from ..service.azurite import Azurite
-from . import lifecycle
+from . import lifecycle as small
 from .executor import Compute
 from .fixtures import at_work
 from .server import CPU, GPU, Azure, Server
@@ -34,11 +37,27 @@ class Day:
 
     def run(self, *sets: str, **asked: object) -> Record:
         """Run the project again, and wait until its job has ended."""
-        self.compute.ran.clear()
-        self.azure.asked.clear()
+        self.begin()
         found = self.project.run(engine="azureml", sets=sets, **asked)
         self.compute.wait()
         return found
+
+    def begin(self) -> None:
+        """Forget what happened up to now."""
+        self.compute.ran.clear()
+        self.azure.asked.clear()
+
+    def resume(self) -> Record:
+        """Go on with the newest run, and wait until its job has ended."""
+        self.project.watcher = Watcher(lambda *_: None)
+        _, found = lifecycle.resume(self.project.run_dir, self.project.watcher)  # type: ignore[arg-type]
+        self.compute.wait()
+        return found
+
+    @property
+    def notes(self) -> list[str]:
+        """What was said besides."""
+        return [words[0] for kind, *words in self.project.watcher.told if kind == "note"]
 
     @property
     def ran(self) -> list[tuple[str, int]]:
@@ -70,7 +89,7 @@ def day(
     ):
         compute = Compute(azure, folder / "machines")
         azure.manager.on_job = compute.take
-        project = lifecycle.write(folder / "project", azure.address)
+        project = small.write(folder / "project", NAMED)
         first = project.run(engine="azureml")
         compute.wait()
         new = Day(azure, compute, project, first, project.run_dir)
@@ -93,6 +112,21 @@ def test_a_run_comes_back_as_one_from_here(day: Day) -> None:
         f"{phase}.{suffix}" for phase in ("judge", "keep", "make") for suffix in ("html", "ipynb")
     ]
     assert "3 of 3 gates passed" in (day.first_dir / "report.html").read_text()
+
+
+def test_it_ends_registered_and_deployed(day: Day) -> None:
+    version = day.first["phases"]["keep"]["scraps"]["version"]["value"]
+    assert version == "1"
+    assert day.azure.manager.get(f"{day.azure.workspace}/models/parts/versions/1")["properties"]["tags"] == {
+        "run": day.first["run_id"]
+    }
+    deployment = day.azure.manager.get(f"{day.azure.workspace}/onlineEndpoints/parts/deployments/version-1")[
+        "properties"
+    ]
+    assert (deployment["provisioningState"], deployment["model"].rpartition("/models/")[2]) == (
+        "Succeeded",
+        "parts/versions/1",
+    )
 
 
 def test_its_gates_were_judged_on_the_compute_too(day: Day) -> None:
@@ -163,6 +197,7 @@ def test_a_gate_that_stops_the_run_stops_it_on_the_compute_too(day: Day) -> None
     assert (found["status"], exit_code(found), exit_code(found, fail_on_stop=True)) == ("stopped", 0, 3)
     assert found["decision"]["reason"] == "the gates of keep stopped the run: judge.score: 0.6667 < 0.9"
     assert day.ran == [("judge", 0), ("keep", 3)]
+    assert day.azure.puts("data") == []  # what stands was uploaded by the run before
     assert found["phases"]["keep"]["status"] == "skipped"
     assert day.models() == before
 
@@ -191,9 +226,93 @@ def test_without_a_file_of_the_snapshot_it_fails(day: Day) -> None:
     assert "No module named 'helper'" in str(found["phases"]["make"]["message"])
 
 
+class Interrupting(Watcher):
+    """Presses Ctrl-C once when a text is told, and answers what it is asked."""
+
+    def __init__(self, text: str, answer: bool):
+        super().__init__(lambda *_: None)
+        self.text, self.answer = text, answer
+
+    def note(self, text: str) -> None:
+        self.told.append(("note", text))
+        if self.text and self.text in text:
+            self.text = ""
+            signal.raise_signal(signal.SIGINT)
+
+    def confirm(self, question: str) -> bool:
+        self.told.append(("confirm", question))
+        return self.answer
+
+
+def interrupted(day: Day, text: str, answer: bool, *sets: str) -> Record:
+    day.begin()
+    day.project.watcher = Interrupting(text, answer)
+    request = day.project.request(engine="azureml", sets=sets)
+    day.project.run_dir, found = lifecycle.run(request, day.project.watcher)  # type: ignore[arg-type]
+    return found
+
+
+def test_a_run_that_was_left_finds_its_job_again(day: Day) -> None:
+    before = day.models()
+    found = interrupted(day, "judge: Running", False, "judge.floor=0.4")
+    assert (found["status"], exit_code(found)) == ("interrupted", 130)
+    job = f"trey-{found['run_id']}-1"
+    assert ("confirm", f"cancel job {job} on Azure ML, too?") in day.project.watcher.told
+    assert day.notes[-1] == f"job {job} goes on; next: trey resume {found['run_id']}"
+    found = day.resume()
+    assert found["decision"]["verdict"] == "release", found["decision"]
+    assert day.notes[0] == f"job {job}: found again, and followed"
+    assert day.azure.puts("jobs") == [job]
+    assert day.ran == [("judge", 0), ("keep", 0)]
+    assert len(day.models()) == len(before) + 1
+
+
+def test_a_job_is_cancelled_where_a_person_says_so(day: Day) -> None:
+    day.compute.hold = threading.Event()
+    try:
+        found = interrupted(day, "make: NotStarted", True, "make.pause=0.02")
+        day.compute.wait()
+    finally:
+        day.compute.hold = None
+    job = f"trey-{found['run_id']}-1"
+    assert found["status"] == "interrupted"
+    assert day.notes[-1] == f"job {job} is cancelled"
+    assert day.azure.manager.get(f"{day.azure.workspace}/jobs/{job}")["properties"]["status"] == "Canceled"
+    assert day.ran == []
+
+
+def test_a_missing_role_is_named_and_once_it_is_there_the_run_goes_on(day: Day) -> None:
+    before = day.models()
+    day.azure.manager.denied.append(r"workspaces/jobs/write")
+    with pytest.raises(RunFailed) as refused:
+        day.run("keep.pause=0.02")
+    run_id = max(path.name for path in (day.project.root / "runs").iterdir())
+    assert refused.value.faults == (
+        f"cannot submit job trey-{run_id}-1: who is signed in may not Microsoft.MachineLearningServices/workspaces/"
+        "jobs/write; the role AzureML Data Scientist on workspace compliance in resource group parts allows it",
+    )
+    assert refused.value.next_step.endswith(f"; then trey resume {run_id}")
+    day.azure.manager.denied.clear()
+    day.project.run_dir = day.project.root / "runs" / run_id
+    found = day.resume()
+    assert found["decision"]["verdict"] == "release", found["decision"]
+    assert day.azure.puts("jobs") == [f"trey-{run_id}-2"]
+    assert len(day.models()) == len(before) + 1
+
+
+def test_a_machine_that_is_taken_away_registers_nothing_twice(day: Day) -> None:
+    before = day.models()
+    day.compute.preempt["keep"] = lambda: len(day.models()) > len(before)
+    found = day.run("keep.pause=2")
+    assert found["decision"]["verdict"] == "release", found["decision"]
+    assert day.ran == [("keep", -9), ("keep", 0)]
+    assert len(day.models()) == len(before) + 1
+    assert found["phases"]["keep"]["scraps"]["version"]["value"] == str(len(before) + 1)
+
+
 def test_a_run_that_is_left_goes_on_and_is_collected(day: Day) -> None:
     """The job's name follows from the run's, so that somebody else can wait for it: azure-pipelines.yml does."""
-    found = day.run("judge.floor=0.4", detach=True, run_id="left")
+    found = day.run("judge.floor=0.35", detach=True, run_id="left")
     assert (found["status"], found["decision"], exit_code(found)) == (
         "interrupted",
         {"verdict": "interrupted", "reason": record.LEFT},
@@ -201,6 +320,8 @@ def test_a_run_that_is_left_goes_on_and_is_collected(day: Day) -> None:
     )
     assert day.azure.puts("jobs") == ["trey-left-1"]
     assert ("judge", 0) in day.ran
-    run_dir, collected = resume(day.project.run_dir, Watcher(lambda *_: None))  # type: ignore[arg-type]
-    assert (collected["status"], run_dir.name, exit_code(collected)) == ("succeeded", "left", 0)
-    assert day.azure.puts("jobs") == ["trey-left-1"]
+    collected = day.resume()
+    assert (collected["run_id"], collected["status"], exit_code(collected)) == ("left", "succeeded", 0), collected[
+        "decision"
+    ]
+    assert day.azure.puts("jobs") == []

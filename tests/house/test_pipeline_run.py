@@ -32,6 +32,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Path:
         (root / part).parent.mkdir(exist_ok=True)
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, root / part)  # type: ignore[operator]
+    (root / "params" / "prod.yaml").write_text("evaluate: {recall_low: 0.95}\n")
     (root / "params" / "hard.yaml").write_text("evaluate: {recall_low: 0.5}\n")
     (root / ".venv" / "bin").mkdir(parents=True)
     (root / ".venv" / "bin" / "trey").symlink_to(Path(sys.executable).with_name("trey"))

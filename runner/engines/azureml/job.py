@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cloud.workspace import VARIABLE
 from runner import yaml_file
 from runner.engines.azureml.settings import Settings
 from runner.engines.azureml.snapshot import PARAMS
@@ -18,6 +19,7 @@ _FOUND = 'export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"'  # kernels start 
 
 def text(  # noqa: PLR0913  # all by name
     *,
+    workspace: str,
     name: str,
     run_id: str,
     pipeline: Pipeline,
@@ -31,6 +33,7 @@ def text(  # noqa: PLR0913  # all by name
     """Write the job in the YAML of Azure ML's command line.
 
     Args:
+        workspace: The address of the workspace, which phases are told.
         name: The job's name.
         run_id: The run that it belongs to.
         pipeline: The graph.
@@ -42,7 +45,7 @@ def text(  # noqa: PLR0913  # all by name
         tags: What the job is marked with.
     """
     nodes = {
-        phase: _node(name, run_id, pipeline, phase, phases, settings, assets.get(phase, {}), timeout, code)
+        phase: _node(workspace, name, run_id, pipeline, phase, phases, settings, assets.get(phase, {}), timeout, code)
         for phase in phases
     }
     content = {
@@ -69,6 +72,7 @@ def output_path(run_id: str, phase: str, job: str) -> str:
 
 
 def _node(  # noqa: PLR0913, PLR0917  # what `text` is given, of one phase
+    workspace: str,
     job: str,
     run_id: str,
     pipeline: Pipeline,
@@ -96,7 +100,7 @@ def _node(  # noqa: PLR0913, PLR0917  # what `text` is given, of one phase
         "environment": f"azureml:{settings.environment}:{settings.version}",
         "inputs": {parameter: {"type": value["type"]} for parameter, value in bound.items()},
         "outputs": {OUTPUT: {"type": "uri_folder"}},
-        "command": command(run_id, phase, tuple(bound), tuple(folders), timeout),
+        "command": command(workspace, run_id, phase, tuple(bound), tuple(folders), timeout),
         "is_deterministic": False,
     }
     return {
@@ -110,7 +114,9 @@ def _node(  # noqa: PLR0913, PLR0917  # what `text` is given, of one phase
     }
 
 
-def command(run_id: str, phase: str, inputs: tuple[str, ...], folders: tuple[str, ...], timeout: float | None) -> str:
+def command(  # noqa: PLR0913, PLR0917
+    workspace: str, run_id: str, phase: str, inputs: tuple[str, ...], folders: tuple[str, ...], timeout: float | None
+) -> str:
     """Give the command line of a phase.
 
     It is written to a local folder, and that is copied whatever came of it: a mounted one cannot do all that a folder
@@ -125,4 +131,5 @@ def command(run_id: str, phase: str, inputs: tuple[str, ...], folders: tuple[str
         else:
             line += f' --set {phase}.{name}="${{{{inputs.{name}}}}}"'
     copied = f'ended=$?; cp -R {OUT}/. "${{{{outputs.{OUTPUT}}}}}"/; exit $ended'
-    return f"{_FOUND}; {line}; {copied}"
+    # A component takes no variables of its own.
+    return f"{_FOUND} {VARIABLE}={shlex.quote(workspace)}; {line}; {copied}"

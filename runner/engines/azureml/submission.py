@@ -102,6 +102,7 @@ def submit(  # noqa: PLR0913, PLR0917
             _upload(ml, workspace, asset, f"{phase} reads it")
     commit = ahead.record["source"]["commit"] or "none"
     text = job.text(
+        workspace=workspace.address,
         name=name,
         run_id=str(ahead.record["run_id"]),
         pipeline=ahead.pipeline,
