@@ -19,6 +19,10 @@ class BadWorkspace(CloudError):
     """No workspace was named, or in a form that is no address."""
 
 
+class BadSettings(CloudError):
+    """What a workspace shall have is described wrongly; the message lists every fault."""
+
+
 class NotInstalled(CloudError):
     """The packages that speak to Azure are not installed."""
 

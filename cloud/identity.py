@@ -17,7 +17,7 @@ PIPELINE = {
     "service_connection_id": "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID",
     "system_access_token": "SYSTEM_ACCESSTOKEN",
 }
-_REQUEST = "SYSTEM_OIDCREQUESTURI"
+REQUEST = "SYSTEM_OIDCREQUESTURI"
 _AUTHORITY = "AZURE_AUTHORITY_HOST"
 _KNOWN = ("login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn")
 
@@ -43,7 +43,7 @@ def credential(environment: Mapping[str, str] | None = None) -> "TokenCredential
             next_step="pip install 'trey[azureml]'",
         ) from None
     variables = os.environ if environment is None else environment
-    if all(variables.get(name) for name in (_REQUEST, *PIPELINE.values())):
+    if all(variables.get(name) for name in (REQUEST, *PIPELINE.values())):
         found = {option: variables[name] for option, name in PIPELINE.items()}
         return AzurePipelinesCredential(**found, **_private_cloud(variables))
     return DefaultAzureCredential()

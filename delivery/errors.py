@@ -25,6 +25,10 @@ class ReleaseRefused(DeliveryError):
         super().__init__(message)
 
 
+class ApprovalUnknown(DeliveryError):
+    """Azure DevOps did not ask anybody for an approval, or does not tell who gave it."""
+
+
 class EndpointError(DeliveryError):
     """The endpoint's state does not allow what was asked."""
 

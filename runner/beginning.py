@@ -77,6 +77,7 @@ def new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Recor
         "seconds": earlier["seconds"] if earlier else None,
         "resumed_at": [*earlier.get("resumed_at", []), now] if earlier else [],
         "command": request.command,
+        "why": earlier.get("why", "") if earlier else request.why,
         "request": {
             "pipeline": str(request.pipeline),
             "first": request.first,

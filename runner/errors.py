@@ -27,6 +27,10 @@ class NoSuchRun(BadRequest):
     """No run has this name, or more than one begins with it."""
 
 
+class NotReleasable(BadRequest):
+    """A gate stops the run's release, or there is nothing in the run to release: a result, not a wrong request."""
+
+
 class RunBusy(BadRequest):
     """Another runner is at work in this run folder."""
 

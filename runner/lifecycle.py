@@ -17,6 +17,10 @@ from runner.record import GateEntry, Record
 from runner.references import Secret
 
 
+class _Left(Exception):
+    """What is ahead was sent to where it runs, and nobody waits here."""
+
+
 class Watcher(Listener, Protocol):
     """Is told how a run goes on; runner.progress shows it."""
 
@@ -130,6 +134,8 @@ class _Run:
         try:
             self._go_through()
             self._let_go()
+        except _Left:
+            self._end("interrupted", "interrupted", record.LEFT)
         except KeyboardInterrupt:
             self._end("interrupted", "interrupted", "a signal ended the run")
             self._let_go()
@@ -284,6 +290,8 @@ class _Run:
     def _execute(self, phase: str, choice: Choice) -> None:
         entry = self.phases[phase]
         self.engine.expect(self._ahead(phase), self.watcher)
+        if self.prepared.request.detach and self.engine.remote:
+            raise _Left
         job = self._job(phase)
         self.events.write("phase-started", phase=phase, why=choice.why)
         self.watcher.phase_started(phase, choice.why)

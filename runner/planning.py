@@ -38,6 +38,8 @@ class Request:
     timeout: float | None = None
     command: str = "trey run"
     workspace: str | None = None
+    why: str = ""  # what it is run for, such as a request to retrain
+    detach: bool = False  # an engine that works elsewhere submits and leaves; `trey resume` collects
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ REPORT = "report.html"
 PARAMS = "params.yaml"
 LOCK = ".lock"
 RESERVE = ".reserve"
+LEFT = "left to its engine, as asked (--detach)"  # the reason of a run that nobody waits for
 _LOOKS = 10
 _RESERVED = 512 * 1024  # bytes
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")
@@ -210,6 +211,7 @@ class Record(TypedDict):
     seconds: float | None
     resumed_at: NotRequired[list[str]]
     command: str
+    why: NotRequired[str]  # what it was run for, as whoever started it said
     request: NotRequired[RequestEntry]
     runner: dict[str, Any]
     source: Source
@@ -430,7 +432,7 @@ def exit_code(record: Mapping[str, Any], *, fail_on_stop: bool = False) -> int:
     if record["status"] == "stopped":
         return 3 if fail_on_stop else 0
     if record["status"] == "interrupted":
-        return 130
+        return 0 if (record["decision"] or {}).get("reason") == LEFT else 130
     if record["status"] == "failed":
         causes = {phase["cause"] for phase in record["phases"].values() if phase["status"] == "failed"}
         return 4 if "kernel-died" in causes else 5 if "timeout" in causes else 1

@@ -301,8 +301,10 @@ def _estimated(gate: GateEntry, phases: dict[str, PhaseEntry]) -> str:
 
 
 def _provenance(found: Record) -> Iterator[Fact]:
-    """Say where a run comes from: command, commit, data, seeds, lock, parameters, notebooks."""
+    """Say where a run comes from: what for, command, commit, data, seeds, lock, parameters, notebooks."""
     source, phases = found["source"], found["phases"]
+    if found.get("why"):
+        yield Fact("Run for", found["why"], "")
     yield Fact("Command", found["command"], "")
     yield Fact("Commit", _dirty(found), source["commit"] or "")
     for phase, entry in phases.items():

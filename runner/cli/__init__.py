@@ -19,12 +19,15 @@ COMMANDS = {
     "show": ("records", "Show what a run did and what came of it."),
     "report": ("records", "Write a run's report again and say where it is."),
     "models": ("delivery", "List the registered models: version, digest, champion marks, figures."),
+    "decision": ("decision", "Tell whether a run may be released now, and what came of its releases."),
     "approve": ("sign_off", "Let a run's release into an environment, for some days, and say why."),
     "reject": ("sign_off", "Keep a run's model out of an environment, and say why."),
     "waive": ("sign_off", "Let a rule pass that had too little data to tell, and say why."),
     "release": ("release", "Release a run's model to an environment: the one door to it."),
+    "smoke": ("smoke", "Ask an environment's live model whether it is up, and answers and refuses as it should."),
     "rollback": ("release", "Go back to what was live before, in one step."),
     "score": ("score", "Score an inventory with an environment's live model, whatever its size."),
+    "azure": ("azure", "Look at an Azure ML workspace, or bring it to what the lifecycle needs."),
     "serve": ("delivery", "Serve the model that is live in an environment, until Ctrl-C."),
 }
 INTERRUPTED = 130

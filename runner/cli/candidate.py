@@ -7,7 +7,7 @@ from typing import Any
 
 from runner import gates, planning, record, single
 from runner.cli import next_step
-from runner.errors import BadRequest
+from runner.errors import BadRequest, NotReleasable
 from runner.gates import NoEvidence, Reference
 from runner.pipeline import Pipeline, load_pipeline, locate
 from runner.record import GateEntry, Record
@@ -103,7 +103,8 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     again; a run that failed or was interrupted goes nowhere.
 
     Raises:
-        BadRequest: The run did not end as planned or has nothing to release, or a gate stops it.
+        NotReleasable: The run has nothing to release, or a gate stops it.
+        BadRequest: The run did not end as planned, or its pipeline or its registry cannot be read.
     """
     from delivery import release
     from delivery.approvals import release_digest
@@ -124,7 +125,7 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     stopping = [gate for gate in [*judgement.gates, *before] if gate["verdict"] in record.STOPPING]
     if stopping:
         said = (f"{name}: {gate['verdict']}: {gates.said(gate)}" for gate in stopping)
-        raise BadRequest(*dict.fromkeys(said), next_step=next_step.past(stopping, found, name))
+        raise NotReleasable(*dict.fromkeys(said), next_step=next_step.past(stopping, found, name))
     model = _model(name, found, judgement, phase)
     manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])
     folder = run_dir / FOLDER
@@ -146,7 +147,7 @@ def _model(name: str, found: Record, judgement: single.Judgement, phase: str) ->
         except NoEvidence as missing:
             reason = str(missing)
     if not values:
-        raise BadRequest(f"{name} has nothing to release: {reason}", next_step=f"trey resume {name}")
+        raise NotReleasable(f"{name} has nothing to release: {reason}", next_step=f"trey resume {name}")
     store = found["phases"][phase]["params"].get("registry_store") if phase in found["phases"] else None
     if not isinstance(store, str):
         raise BadRequest(f"{name} names no registry: {phase} has no registry_store", next_step=f"trey show {name}")

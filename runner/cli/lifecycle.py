@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 @options.request
 @click.option("--run-id", metavar="ID", help="Name of the run; without it, one is made from the time.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for each phase.")
+@click.option("--reason", "why", default="", metavar="WHY", help="What it is run for; it stands in record and report.")
+@click.option("--detach", is_flag=True, help="Leave what runs elsewhere to itself; trey resume collects it.")
 @click.option("--fail-on-stop", is_flag=True, help="End with 3 where a gate stops the run.")
 @click.pass_context
 def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) -> None:
@@ -26,7 +28,8 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
 
     Ends with 0 when all phases ended as planned (a gate that stops a run is planned), 1 when a phase failed, 2 when
     the request was wrong and nothing started, 3 with --fail-on-stop, 4 when a kernel died, 5 at a time-out, 130 when
-    interrupted.
+    interrupted; with --detach 0 once an engine that works elsewhere has it. On this machine there is nothing to leave,
+    and it goes to its end.
 
     \b
     Examples:
@@ -34,6 +37,7 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
       trey run --params params/ci.yaml --set train.epochs=8
       trey run --from evaluate --set evaluate.threshold=0.6
       trey run --engine azureml --params params/prod.yaml
+      trey run --reason "the monitor saw new words in 8 % of the descriptions"
     """
     from runner import lifecycle
     from runner.progress import Progress

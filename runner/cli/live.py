@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from runner import record
+from runner.cli import options
 from runner.errors import BadRequest
 
 
@@ -12,7 +14,7 @@ def project(pipeline: Path | None) -> Path:
     return locate(pipeline, Path.cwd()).parent.parent
 
 
-def model_in(store: Path, environment: str, model_name: str | None, command: str) -> str:
+def model_in(store: str | Path, environment: str, model_name: str | None, command: str) -> str:
     """Give the model that shall answer; without a name, the only one that is live in the environment.
 
     Args:
@@ -48,6 +50,18 @@ def model_in(store: Path, environment: str, model_name: str | None, command: str
     raise BadRequest(
         f"{fault}; live are {', '.join(found)}", next_step=f"{command} --env {environment} --model {found[0]}"
     )
+
+
+def store_of(name: str | None, parameter: str, pipeline: Path | None, runs: Path | None) -> str | None:
+    """Give the store that a run's phases were given under the name of a parameter; None without a run or store.
+
+    Raises:
+        BadRequest: There is no such run.
+    """
+    if name is None:
+        return None
+    phases = record.load(options.run_folder(name, pipeline, runs))["phases"].values()
+    return next((entry["params"][parameter] for entry in phases if parameter in entry["params"]), None)
 
 
 def near(path: Path) -> str:

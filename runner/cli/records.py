@@ -113,7 +113,9 @@ def _summary(found: Record, run_dir: Path) -> str:
     from runner.report import shown
 
     decision = found["decision"] or {"verdict": "running", "reason": "the run has not ended"}
-    lines = [f"{found['run_id']}  {decision['verdict']}: {decision['reason']}", ""]
+    lines = [f"{found['run_id']}  {decision['verdict']}: {decision['reason']}"]
+    lines += [f"run for: {found['why']}"] if found.get("why") else []
+    lines.append("")
     for phase, entry in found["phases"].items():
         seconds = "" if entry["seconds"] is None else f"{entry['seconds']:7.1f} s"
         lines.append(f"{phase:<12}{entry['status']:<11}{seconds:>9}  {first_line(entry['message'] or entry['why'])}")

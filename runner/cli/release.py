@@ -75,35 +75,51 @@ def release(
 @click.command()
 @click.option("--env", "environment", required=True, metavar="ENV", help="Environment to take back.")
 @click.option("--model", "model_name", metavar="NAME", help="Its model, where the environment has several.")
+@click.option("--of", "run_name", metavar="RUN", help="Only where what this run released is live.")
 @click.option("--champion-only", is_flag=True, help="Only let the registry follow what is live.")
 @click.option("--registry-store", metavar="DIR|URI", help="Its registry; without it, registry/ of the project.")
 @options.ENDPOINT_STORE
+@options.RUNS
 @options.PIPELINE
 @options.JSON
 def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     environment: str,
     model_name: str | None,
+    run_name: str | None,
     champion_only: bool,
     registry_store: str | None,
     endpoint_store: Path | None,
+    runs: Path | None,
     pipeline: Path | None,
     as_json: bool,
 ) -> None:
     """Go back to what was live before, in one step.
 
     The endpoint is switched first, and then the registry is told which version is champion. A service that runs follows
-    by itself. One step is all there is: to go further back, release the version that is wanted.
+    by itself. One step is all there is: to go further back, release the version that is wanted. With --of, nothing is
+    switched unless that run's release went through and its model is still live.
 
     \b
     Examples:
       trey rollback --env production
       trey rollback --env staging --model connected-car
+      trey rollback --env production --of 20261123-101500
     """
     from delivery import registry
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError, EndpointBusy
 
-    endpoints = endpoint_store or live.project(pipeline) / "endpoints"
+    found_store = endpoint_store or live.store_of(run_name, "endpoint_store", pipeline, runs)
+    endpoints = found_store or live.project(pipeline) / "endpoints"
+    registry_store = registry_store or live.store_of(run_name, "registry_store", pipeline, runs)
+    if run_name is not None:
+        run_dir = options.run_folder(run_name, pipeline, runs)
+        model_name = _live_of(run_dir, endpoints, environment)
+        if model_name is None:
+            said = f"nothing that {run_dir.name} released is live in {environment}; nothing was switched"
+            result = {"environment": environment, "run_id": run_dir.name, "switched": False}
+            click.echo(json.dumps(result, indent=1) if as_json else f"{said}\nnext: trey show {run_dir.name}")
+            return
     name = live.model_in(endpoints, environment, model_name, "trey rollback")
     store = registry_store or str(live.project(pipeline) / "registry")
     endpoint = Endpoint(endpoints, name, environment)
@@ -146,6 +162,33 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         f"next: trey serve --env {environment}, where no service runs that follows it",
     ]
     click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
+
+
+def _live_of(run_dir: Path, store: str | Path, environment: str) -> str | None:
+    """Give the name under which what a run released is live; where its release was killed on the way, end that.
+
+    Raises:
+        BadRequest: The endpoints cannot be read, or another process deploys to one of them.
+    """
+    from delivery.endpoint import Endpoint, live_models
+    from delivery.errors import DeliveryError
+
+    found = record.load(run_dir)
+    digest = gates.judged_digest(found["phases"], "")
+    there = [entry["status"] for entry in found.get("releases", []) if entry["environment"] == environment]
+    went_through = there[-1:] == ["succeeded"]  # or the same model is live because another run released it
+    try:
+        for name in live_models(store, environment):
+            endpoint = Endpoint(store, name, environment)
+            at_work, beside = endpoint.live(), endpoint.standby()
+            if went_through and at_work and at_work.digest == digest:
+                return name
+            if beside and beside.digest == digest:
+                endpoint.claim()
+                endpoint.release()
+    except DeliveryError as error:
+        raise BadRequest(str(error), next_step=f"trey rollback --env {environment}") from error
+    return None
 
 
 def _checked(run_dir: Path, found: Record, environment: str) -> "Candidate":

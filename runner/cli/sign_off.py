@@ -1,7 +1,8 @@
 """`trey approve`, `trey reject`, `trey waive`: what people decide about a run, written into its record."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -17,36 +18,48 @@ from runner.record import GateEntry, Record, SignOff
 RUN = click.argument("name", metavar="RUN")
 ENVIRONMENT = click.option("--env", "environment", required=True, metavar="ENV", help="Environment it is about.")
 COMMENT = click.option("--comment", required=True, metavar="WHY", help="Why; it stands in record and report.")
+STAGE = "SYSTEM_STAGENAME"
 TRUST = "is taken on trust here; where it must hold, an environment's approval enforces it (docs/RELEASE.md)"
 
 
 @click.command()
 @RUN
 @ENVIRONMENT
-@COMMENT
+@click.option("--comment", metavar="WHY", help="Why; it stands in record and report.")
 @options.BY
+@click.option("--from-azure-pipelines", "asked_there", is_flag=True, help="Who approved this stage there, and why.")
 @options.RUNS
 @options.PIPELINE
 @options.JSON
 def approve(  # noqa: PLR0913, PLR0917 - one for each option
-    name: str, environment: str, comment: str, by: str | None, runs: Path | None, pipeline: Path | None, as_json: bool
+    name: str,
+    environment: str,
+    comment: str | None,
+    by: str | None,
+    asked_there: bool,
+    runs: Path | None,
+    pipeline: Path | None,
+    as_json: bool,
 ) -> None:
     """Let a run's release into an environment, for some days, and say why.
 
     The approval is bound to the release manifest, which is written to releases/candidate.json of the run: it is void
     when a byte of it changes. It expires (approval_days in pipeline.yaml). Who started or resumed the run cannot
-    approve it, unless pipeline.yaml allows that (allow_self_approval). Who you are is taken on trust.
+    approve it, unless pipeline.yaml allows that (allow_self_approval). Who you are is taken on trust; in a job of Azure
+    Pipelines, --from-azure-pipelines asks the service who approved the stage, and all of them stand in the record.
 
     \b
     Examples:
       trey approve last --env production --comment "read the report, errors are harmless"
       trey approve 20261123-101500 --env production --comment "CHG-42" --as ada@example.org
+      trey approve last --env production --from-azure-pipelines
     """
     from delivery import approvals
     from delivery.errors import DeliveryError
     from delivery.names import SCRATCH, checked
 
-    run_dir, who = _asked(name, pipeline, runs, comment, by)
+    signers = _signers_there(comment, by) if asked_there else [(identity.who(by), _reason(comment))]
+    run_dir = _asked(name, pipeline, runs)
     try:
         checked("environment", environment)
     except DeliveryError as error:
@@ -57,25 +70,33 @@ def approve(  # noqa: PLR0913, PLR0917 - one for each option
         new = candidate.compose(run_dir, found, environment)
         policy = new.pipeline.release
         again = f"trey approve {run_dir.name} --env {environment} --comment WHY"
-        _check_independent(who, found, new.pipeline, "do not approve it", again)
-        decided = approvals.approval(
-            environment=environment,
-            by=who,
-            comment=comment.strip(),
-            digest=new.digest,
-            release_sha256=new.sha256,
-            days=policy.approval_days,
-            now=datetime.now(UTC),
-        )
-        _add(found, decided)
-    lines = [
-        f"approved for {environment}: {new.name}, release {new.sha256[:12]}…",
-        f"by {approvals.said(decided)}, until {decided['expires_at'][:16].replace('T', ' ')} UTC: {decided['comment']}",
-        f"the name {who} {TRUST}",
+        independent = _independent(signers, found, new.pipeline, "do not approve it", again)
+        decided = [
+            approvals.approval(
+                environment=environment,
+                by=who,
+                comment=why,
+                digest=new.digest,
+                release_sha256=new.sha256,
+                days=policy.approval_days,
+                now=datetime.now(UTC),
+            )
+            for who, why in independent
+        ]
+        _add(found, *decided)
+    lines = [f"approved for {environment}: {new.name}, release {new.sha256[:12]}…"]
+    for one in decided:
+        until = f"until {one['expires_at'][:16].replace('T', ' ')} UTC"
+        lines.append(f"by {approvals.said(one)}, {until}: {one['comment']}")
+    said = (
+        f"Azure DevOps let them approve {os.environ[STAGE]}" if asked_there else f"the name {decided[0]['by']} {TRUST}"
+    )
+    lines += [
+        said,
         f"release: {live.near(run_dir / candidate.FOLDER / candidate.FILE)}",
         f"next: trey release {run_dir.name} --to {environment}",
     ]
-    _told(run_dir, decided, lines, as_json)
+    _told(run_dir, decided[0], lines, as_json)
 
 
 @click.command()
@@ -101,7 +122,8 @@ def reject(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.errors import DeliveryError
     from delivery.names import checked
 
-    run_dir, who = _asked(name, pipeline, runs, comment, by)
+    who, why = identity.who(by), _reason(comment)
+    run_dir = _asked(name, pipeline, runs)
     try:
         checked("environment", environment)
     except DeliveryError as error:
@@ -114,7 +136,7 @@ def reject(  # noqa: PLR0913, PLR0917 - one for each option
                 next_step=f"trey show {run_dir.name}",
             )
         decided = approvals.rejection(
-            environment=environment, by=who, comment=comment.strip(), digest=digest, now=datetime.now(UTC)
+            environment=environment, by=who, comment=why, digest=digest, now=datetime.now(UTC)
         )
         _add(found, decided)
     lines = [
@@ -149,14 +171,15 @@ def waive(  # noqa: PLR0913, PLR0917 - one for each option
     """
     from delivery import approvals
 
-    run_dir, who = _asked(name, pipeline, runs, reason, by)
+    who, why = identity.who(by), _reason(reason)
+    run_dir = _asked(name, pipeline, runs)
     with record.amend(run_dir) as found:
         waivable = _waivable(run_dir, found, gate)
         again = f"trey waive {run_dir.name} --gate {gate} --reason WHY"
-        _check_independent(who, found, candidate.pipeline_of(run_dir, found), "waive nothing of it", again)
+        _independent([(who, why)], found, candidate.pipeline_of(run_dir, found), "waive nothing of it", again)
         digest = gates.judged_digest(found["phases"], gate.partition(".")[0])
         decided = [
-            approvals.waiver(gate=cast(Mapping[str, Any], one), by=who, comment=reason.strip(), digest=digest,
+            approvals.waiver(gate=cast(Mapping[str, Any], one), by=who, comment=why, digest=digest,
                              now=datetime.now(UTC))
             for one in waivable
         ]  # fmt: skip
@@ -171,20 +194,23 @@ def waive(  # noqa: PLR0913, PLR0917 - one for each option
     _told(run_dir, decided[0], lines, as_json)
 
 
-def _check_independent(who: str, found: Record, pipeline: Pipeline, rule: str, again: str) -> None:
-    """Keep authors from signing what they made, where the pipeline does not allow it.
+def _independent(
+    signers: Sequence[tuple[str, str]], found: Record, pipeline: Pipeline, rule: str, again: str
+) -> list[tuple[str, str]]:
+    """Give those, with their words, who may sign: no author of the run, where the pipeline does not allow it.
 
     Raises:
-        BadRequest: This is one of them.
+        BadRequest: There is none of them.
     """
     authors = found.get("authors", [])
-    if who not in authors or pipeline.release.allow_self_approval:
-        return
-    raise BadRequest(
-        f"{who} is an author of {found['run_id']}, and its authors ({', '.join(authors)}) {rule}; "
-        f"a team of one allows it in {pipeline.path.name}: release: {{allow_self_approval: true}}",
-        next_step=f"somebody else types: {again}",
-    )
+    independent = [one for one in signers if one[0] not in authors or pipeline.release.allow_self_approval]
+    if not independent:
+        raise BadRequest(
+            f"{signers[0][0]} is an author of {found['run_id']}, and its authors ({', '.join(authors)}) {rule}; "
+            f"a team of one allows it in {pipeline.path.name}: release: {{allow_self_approval: true}}",
+            next_step=f"somebody else types: {again}",
+        )
+    return independent
 
 
 def _waivable(run_dir: Path, found: Record, name: str) -> list[GateEntry]:
@@ -209,15 +235,47 @@ def _waivable(run_dir: Path, found: Record, name: str) -> list[GateEntry]:
     return waivable
 
 
-def _asked(name: str, pipeline: Path | None, runs: Path | None, why: str, by: str | None) -> tuple[Path, str]:
-    """Find the run, bring it in order, and give it with the name of whoever decides."""
+def _asked(name: str, pipeline: Path | None, runs: Path | None) -> Path:
+    """Find the run, and bring it in order."""
     from runner.aftermath import settle
 
-    if not why.strip():
-        raise BadRequest("a decision needs a reason; the one given is empty", next_step="say why, in a few words")
     run_dir = options.run_folder(name, pipeline, runs)
     settle(run_dir)
-    return run_dir, identity.who(by)
+    return run_dir
+
+
+def _reason(given: str | None) -> str:
+    """Give why somebody decides.
+
+    Raises:
+        BadRequest: Nobody says why.
+    """
+    if given is None or not given.strip():
+        said = "none was given" if given is None else "the one given is empty"
+        raise BadRequest(f"a decision needs a reason; {said}", next_step="say why, in a few words")
+    return given.strip()
+
+
+def _signers_there(comment: str | None, by: str | None) -> list[tuple[str, str]]:
+    """Give who approved the stage of Azure Pipelines that this runs in, and why.
+
+    Raises:
+        BadRequest: The service does not tell, or a name or reason was given besides.
+    """
+    from delivery import azure_devops
+    from delivery.errors import ApprovalUnknown
+
+    if comment is not None or by is not None:
+        raise BadRequest(
+            "--from-azure-pipelines brings names and reasons with it; give it without --comment and --as",
+            next_step="trey approve --help",
+        )
+    try:
+        stage = azure_devops.Stage.here(os.environ)
+        given = azure_devops.approvals(stage)
+    except ApprovalUnknown as error:
+        raise BadRequest(str(error), next_step="trey approve RUN --env ENV --comment WHY") from error
+    return [(one.by, one.comment or f"approved in build {stage.build}, without a comment") for one in given]
 
 
 def _add(found: Record, *decided: dict[str, Any]) -> None:

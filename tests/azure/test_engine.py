@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cloud.workspace import NAMED
-from runner import lifecycle
+from runner import lifecycle, record
 from runner.errors import RunFailed
 from runner.record import Record, exit_code
 
@@ -308,3 +308,18 @@ def test_a_machine_that_is_taken_away_registers_nothing_twice(day: Day) -> None:
     assert day.ran == [("keep", -9), ("keep", 0)]
     assert len(day.models()) == len(before) + 1
     assert found["phases"]["keep"]["scraps"]["version"]["value"] == str(len(before) + 1)
+
+
+def test_a_run_that_is_left_goes_on_and_is_collected(day: Day) -> None:
+    """The job's name follows from the run's, so that somebody else can wait for it: azure-pipelines.yml does."""
+    found = day.run("judge.floor=0.35", detach=True, run_id="left")
+    assert (found["status"], found["decision"], exit_code(found)) == (
+        "interrupted",
+        {"verdict": "interrupted", "reason": record.LEFT},
+        0,
+    )
+    assert day.azure.puts("jobs") == ["trey-left-1"]
+    assert ("judge", 0) in day.ran
+    collected = day.resume()
+    assert collected["decision"]["verdict"] == "release", collected["decision"]
+    assert (collected["run_id"], day.azure.puts("jobs")) == ("left", ["trey-left-1"])

@@ -43,7 +43,7 @@ def write(root: Path, model_dir: Path) -> Project:
         "given = {'name': 'parts', 'store': registry_store, 'tags': {'git_commit': 'c' * 40}, 'metrics': {}}",
         "new = registry.register(Path(evaluate_dir, 'model'), **given)",
         "glue('model_name', new.name)\nglue('model_version', new.version)\nglue('model_digest', new.digest)",
-        parameters='evaluate_dir: str = "x"\nregistry_store: str = "x"\noutput_dir: str = "x"',
+        parameters='evaluate_dir: str = "x"\nregistry_store: str = "x"\nbuild_number: str = ""\noutput_dir: str = "x"',
     )
     project.notebook(
         "deploy",

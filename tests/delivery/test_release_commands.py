@@ -18,13 +18,16 @@ from delivery.endpoint import Endpoint
 from delivery.files import canonical, sha256
 from runner import fingerprint, record
 from runner.cli import main
+from runner.cli.decision import OUTPUTS
 from runner.pipeline import load_pipeline
 from runner.record import Record
 
 from ..fixtures_model import MakeModel, digest_of
+from ..house import devops
 from ..project import ROOT
 from ..runner.conftest import Project
 from . import lifecycle
+from .test_azure_devops import VARIABLES
 
 Trey = Callable[..., Result]
 TRUST = "is taken on trust here; where it must hold, an environment's approval enforces it (docs/RELEASE.md)"
@@ -458,3 +461,90 @@ def test_the_manifest_has_one_form(trey: Trey, run: Path) -> None:
     trey(*APPROVE)
     content = (run / "releases" / "candidate.json").read_bytes()
     assert canonical(json.loads(content)) == content
+
+
+def test_a_decision_tells_whether_a_run_may_go_there(trey: Trey, run: Path, model_dir: Path, tmp_path: Path) -> None:
+    told = json.loads(trey("decision", "one", "--to", "production", "--json").stdout)
+    assert told == {
+        "run_id": "one", "status": "succeeded", "environment": "production", "releasable": False,
+        "reason": "nobody approved this release", "model": "parts", "version": 1, "digest": digest_of(model_dir),
+        "released": "none",
+    }  # fmt: skip
+    trey(*APPROVE)
+    page = tmp_path / "summary.md"
+    words = ("decision", "one", "--to", "production", "--variables", "--summary", str(page))
+    lines = trey(*words).stdout.splitlines()
+    assert "##vso[task.setvariable variable=releasable;isOutput=true]true" in lines
+    assert "##vso[task.setvariable variable=run_id;isOutput=true]one" in lines
+    assert {line.partition("variable=")[2].partition(";")[0] for line in lines} == set(OUTPUTS) == set(told)
+    assert "**production takes one: parts version 1, digest" in page.read_text(encoding="utf-8")
+    trey("release", "one", "--to", "production")
+    assert trey("decision", "one", "--to", "production").stdout.splitlines()[1:] == [
+        "released to production: succeeded", "next: trey release one --to production",
+    ]  # fmt: skip
+
+
+def test_a_run_that_a_gate_stopped_is_an_answer_and_no_error(trey: Trey, made: Project) -> None:
+    trey("run", "--run-id", "weak", "--set", "evaluate.recall_low=0.5")
+    told = json.loads(trey("decision", "weak", "--to", "staging", "--json").stdout)
+    assert (told["releasable"], told["released"]) == (False, "none")
+    assert told["reason"].startswith("the gates of register stopped the run: evaluate.recall_low")
+    shutil.rmtree(made.root / "runs" / "weak")
+
+
+def test_a_registry_that_does_not_answer_is_an_error_and_no_answer(trey: Trey, run: Path, tmp_path: Path) -> None:
+    with record.amend(run) as found:
+        found["phases"]["deploy"]["params"]["registry_store"] = str(tmp_path / "none")
+    assert "next: trey models --registry-store" in trey("decision", "one", "--to", "staging", exit_code=2).stderr
+
+
+def test_the_way_back_of_a_run_is_no_step_where_another_model_is_live(
+    trey: Trey, run: Path, made: Project, make_model: MakeModel
+) -> None:
+    endpoint = Endpoint(made.root / "endpoints", "parts", "production")
+    other = make_model(bias=0.5)
+    endpoint.finish(endpoint.place(other, 8, digest_of(other)).name)
+    endpoint.release()
+    words = ("rollback", "--env", "production", "--of", "one")
+    said = "nothing that one released is live in production; nothing was switched\nnext: trey show one\n"
+    assert trey(*words).stdout == said
+    assert json.loads(trey(*words, "--json").stdout)["switched"] is False
+    trey(*APPROVE)
+    trey("release", "one", "--to", "production")
+    before = (run / "run.json").read_bytes()
+    assert endpoint.live().digest != digest_of(other)
+    with record.amend(run) as found:  # the same model is live, by the release of another run
+        found["releases"][-1]["status"] = "failed"
+    assert trey(*words).stdout == said
+    (run / "run.json").write_bytes(before)
+    registry.set_champion("parts", 1, "production", str(made.root / "registry"))
+    assert "production answers with parts version 8" in trey(*words, exit_code=1).stderr  # which no registry knows
+    assert endpoint.live().digest == digest_of(other)
+    assert trey(*words).stdout == said
+
+
+def test_azure_pipelines_names_who_approved(trey: Trey, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    author, other = ("ada", "approved", "mine"), ("bea@example.org", "approved", "")
+    words = ("approve", "one", "--env", "production", "--from-azure-pipelines")
+    for given, exit_code in ((devops.approval(author), 2), (devops.approval(author, other), 0)):
+        with devops.serving(given) as (address, _):
+            for name, value in (VARIABLES | {"SYSTEM_COLLECTIONURI": address}).items():
+                monkeypatch.setenv(name, value)
+            done = trey(*words, exit_code=exit_code)
+    assert "Azure DevOps let them approve production\n" in done.stdout
+    [entry] = signed(run)
+    assert (entry["by"], entry["comment"]) == ("bea@example.org", "approved in build 7, without a comment")
+    assert "give it without --comment and --as" in trey(*words, "--as", "eve", exit_code=2).stderr
+
+
+def test_smoke_asks_what_is_live(trey: Trey, run: Path, made: Project, tmp_path: Path) -> None:
+    said = trey("smoke", "--env", "staging", "--of", "one").stdout
+    assert re.fullmatch(r"staging: parts version 1, digest [0-9a-f]{12}…: (\d+) of \1 checks passed\n", said)
+    damaged = tmp_path / "endpoints"
+    shutil.copytree(made.root / "endpoints", damaged)
+    slot = Endpoint(damaged, "parts", "staging").live()
+    assert slot and slot.folder
+    (slot.folder / "model.onnx").write_bytes(b"no model")
+    done = trey("smoke", "--env", "staging", "--endpoint-store", str(damaged), exit_code=1)
+    assert done.stderr.endswith("next: trey rollback --env staging\n")
+    assert "no model is live in production" in trey("smoke", "--env", "production", exit_code=2).stderr

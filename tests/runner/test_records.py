@@ -75,3 +75,9 @@ def test_the_report_is_written_again(project: Project) -> None:
     (run_dir / "report.html").unlink()
     assert trey(project, "report", run_dir.name[:-2]) == f"{run_dir / 'report.html'}\n"
     assert (run_dir / "report.html").is_file()
+
+
+def test_what_it_was_run_for_is_shown_and_reported(project: Project) -> None:
+    ready(project).run(why="new words in 8 % of the descriptions")
+    assert trey(project, "show", "last").splitlines()[1] == "run for: new words in 8 % of the descriptions"
+    assert "new words in 8 % of the descriptions" in (project.run_dir / "report.html").read_text(encoding="utf-8")

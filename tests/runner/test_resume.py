@@ -48,7 +48,7 @@ def failing(chain: Project) -> Project:
         parameters='make_dir: str = "../out/make"\noutput_dir: str = "../out/use"',
     )
     chain.write("notebooks/broken", "")
-    chain.run(run_id="one", sets=("make.number=3",))
+    chain.run(run_id="one", sets=("make.number=3",), why="a request to retrain")
     (chain.root / "notebooks" / "broken").unlink()
     return chain
 
@@ -91,6 +91,7 @@ def test_a_failed_run_goes_on_where_it_failed(failing: Project) -> None:
         {"verdict": "release", "reason": "1 of 1 gates passed"},
     )
     assert kept(failing) == ["make"]
+    assert found["why"] == "a request to retrain"
     assert found["phases"]["make"] == before["phases"]["make"]
     assert found["phases"]["use"]["why"] == "first run"
     assert (failing.run_dir / "use" / "twice.txt").read_text() == "6.0"

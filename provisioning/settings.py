@@ -1,0 +1,90 @@
+"""Reads params/provision.yaml: what the clusters of a workspace are, and which data it keeps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloud.errors import BadSettings
+
+_CLUSTER = ("size", "most_nodes", "idle_minutes")
+_MOST = 1_000
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What the machines of a kind of compute are.
+
+    Attributes:
+        size: As Azure names it.
+        most: How many there may be at once.
+        idle_minutes: How long one waits for the next job.
+    """
+
+    size: str
+    most: int
+    idle_minutes: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a workspace shall have, besides what `--engine azureml` names.
+
+    Attributes:
+        clusters: By the kind of compute.
+        data: The file or folder of each data asset.
+    """
+
+    clusters: Mapping[str, Machines]
+    data: Mapping[str, Path]
+
+
+def read(path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str]) -> Settings:
+    """Read the settings.
+
+    Args:
+        path: The file, for messages and for paths in it.
+        content: What stands in it.
+        kinds: The cluster of each kind of compute, as params/azure.yaml names them.
+
+    Raises:
+        BadSettings: Something in it is wrong; every fault is listed.
+    """
+    faults = [f"{key} is no key; allowed are clusters and data" for key in content if key not in {"clusters", "data"}]
+    clusters, given = {}, content.get("clusters") or {}
+    if not isinstance(given, dict):
+        faults.append(f"clusters is {given!r}; give a mapping from a kind of compute to its machines")
+        given = {}
+    for kind in kinds:
+        wrong = _cluster_faults(kind, given.get(kind))
+        faults += wrong
+        if not wrong:
+            one = given[kind]
+            clusters[kind] = Machines(one["size"], one["most_nodes"], one["idle_minutes"])
+    faults += [f"clusters.{kind} is of no use: azure.yaml has no compute {kind}" for kind in given if kind not in kinds]
+    data, named = {}, content.get("data") or {}
+    if not isinstance(named, dict):
+        faults.append(f"data is {named!r}; give a mapping from a name to a path")
+        named = {}
+    for name, value in named.items():
+        data[str(name)] = (path.parent / str(value)).resolve()
+        if not data[str(name)].exists():
+            faults.append(f"data.{name} is {value!r}; there is no {data[str(name)]}")
+    if faults:
+        said = "\n".join(f"{path.name}: {fault}" for fault in faults)
+        raise BadSettings(said, next_step=f"mend {path}, as docs/WORKSPACE.md says, and type the same command")
+    return Settings(clusters, data)
+
+
+def _cluster_faults(kind: str, given: Any) -> list[str]:
+    if not isinstance(given, dict):
+        return [f"clusters.{kind} is {given!r}; give {', '.join(_CLUSTER)}"]
+    at, size = f"clusters.{kind}", given.get("size")
+    faults = [f"{at}.{key} is no key; allowed are {', '.join(_CLUSTER)}" for key in given if key not in _CLUSTER]
+    if not isinstance(size, str):
+        faults.append(f"{at}.size is {size!r}; give what Azure calls it, such as Standard_D4s_v3")
+    for key in ("most_nodes", "idle_minutes"):
+        value = given.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
+            faults.append(f"{at}.{key} is {value!r}; give a whole number from 1 to {_MOST}")
+    return faults

@@ -1,0 +1,3 @@
+"""Fixtures of other rooms."""
+
+from ..runner.conftest import chain, project  # noqa: F401 - fixtures
