@@ -85,7 +85,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     model_name: str | None,
     champion_only: bool,
     registry_store: str | None,
-    endpoint_store: Path | None,
+    endpoint_store: str | None,
     pipeline: Path | None,
     as_json: bool,
 ) -> None:
@@ -103,7 +103,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError
 
-    endpoints = endpoint_store or live.project(pipeline) / "endpoints"
+    endpoints = live.endpoints(endpoint_store, pipeline)
     name = live.model_in(endpoints, environment, model_name, "trey rollback")
     store = registry_store or str(live.project(pipeline) / "registry")
     endpoint = Endpoint(endpoints, name, environment)
