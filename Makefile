@@ -25,8 +25,10 @@ help:
 run: .venv/ready
 	@$(BIN)/trey run $(ARGS)
 
+# Two at a time, each file's tests by one of the two, since they share what a file sets up; WORKERS=0 for a debugger.
+WORKERS ?= 2
 test: .venv/ready lint
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -35,7 +35,8 @@ def main() -> int:
         write_state(folder, {"blue": 1, "green": 2}, {"blue": 100})
         port_file = folder / "port"
         command = [sys.executable, "-m", "service", "--endpoint", str(folder), "--port", "0", "--until-stdin-ends"]
-        process = subprocess.Popen([*command, "--port-file", str(port_file)], stdin=subprocess.PIPE)
+        command += ["--port-file", str(port_file)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # it tells each swap
         while not port_file.exists():
             assert process.poll() is None
             time.sleep(0.02)

@@ -24,6 +24,7 @@ from compliance.text import normalize_all
 
 KINDS = (FUNCTIONALITY, INVARIANCE, DIRECTION)
 ERRORS_FILE = "behaviour_errors.csv"
+PARAMETER = "evaluate.behaviour_source"  # names the tests that people wrote
 SPELLING = "case, blanks and punctuation"
 
 
@@ -105,8 +106,9 @@ def read(source: str, data: Mapping[str, Any], *, rows: int, seed: int) -> pd.Da
     Raises:
         BadInput: It cannot be read, or a row is unsound: each is a question somebody chose, so none is left out.
     """
-    asked = questions.read(source, ["test", "kind", "changed"], data, rows=rows, seed=seed)
-    asked.check("behavioural tests", "leave evaluate.behaviour_source away", _faults(asked.rows))
+    columns = dict.fromkeys(("test", "kind", "changed"), "")
+    asked = questions.read(source, PARAMETER, columns, data, rows=rows, seed=seed)
+    asked.check("behavioural tests", f"leave {PARAMETER} away", _faults(asked.rows))
     cases = asked.rows.assign(label=asked.labels)
     words = pd.DataFrame({"test": cases["test"]} | {name: normalize_all(cases[name]) for name in ("text", "changed")})
     return cases[~words.duplicated()][list(COLUMNS)].reset_index(drop=True)

@@ -15,6 +15,7 @@ from compliance import metrics, questions
 from compliance.metrics import CONFIDENCE, Confusion, Estimate
 
 ERRORS_FILE = "challenge_errors.csv"
+PARAMETER = "evaluate.challenge_source"  # names the sets
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,11 @@ def read(source: str, column: str, data: Mapping[str, Any], *, rows: int, seed: 
     Raises:
         BadInput: It cannot be read, or a row is unsound: each is a question somebody chose, so none is left out.
     """
-    asked = questions.read(source, [column], data, rows=rows, seed=seed)
+    asked = questions.read(source, PARAMETER, {column: "challenge_column"}, data, rows=rows, seed=seed)
     found = asked.rows
     asked.check(
         "challenge sets",
-        "--set evaluate.challenge_source=''",
+        f"--set {PARAMETER}=''",
         {
             "it names no set": found[column].str.strip() == "",
             "the same words stand with both labels": found.groupby("normalized")["label"].transform("nunique") > 1,
@@ -132,12 +133,11 @@ def judge(
     """
     known = set().union(*(split["normalized"] for split in splits.values()))
     confidence = 1 - (1 - CONFIDENCE) / rows["set"].nunique()
-    finite, flags = np.isfinite(probabilities), probabilities >= threshold
+    flags = metrics.flags(probabilities, threshold)
     answers = {}
     for name, held in rows.groupby("set"):
         labels, at = held["label"].to_numpy(), held.index.to_numpy()
-        given = np.where(finite[at], flags[at], labels != 1)
-        confusion = Confusion.count(labels, given)
+        confusion = Confusion.count(labels, flags[at])
         answers[str(name)] = Answer(
             confusion,
             _share(confusion.texts - confusion.errors, confusion.texts, confidence),

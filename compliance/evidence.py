@@ -5,6 +5,7 @@ The same model and texts give the same bytes: no times, no folders, no host.
 
 import csv
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,20 @@ def check_margins(**margins: float) -> None:
         f"{name} is {value}; give one between 0 and 1: --set evaluate.{name}=0.05"
         for name, value in margins.items()
         if not 0 < value < 1
+    ]:
+        raise BadInput(*faults)
+
+
+def check_limits(**limits: float) -> None:
+    """Refuse limits of time or size that nothing could keep, or nothing could miss.
+
+    Raises:
+        BadInput: With every one that is no finite number above 0.
+    """
+    if faults := [
+        f"{name} is {value}; give a number above 0: --set evaluate.{name}=5"
+        for name, value in limits.items()
+        if not 0 < value < math.inf
     ]:
         raise BadInput(*faults)
 

@@ -88,8 +88,9 @@ def judge(
     label_before = texts["normalized"].map(before)
     labels, unseen = texts["label"].to_numpy(), label_before.isna().to_numpy()
     changed = (label_before.notna() & (label_before != texts["label"])).to_numpy()
-    answers = texts.assign(label_before=label_before, answer=(probabilities >= threshold).astype(int))[changed]
-    answers = answers[["text", "label_before", "label", "answer"]].astype({"label_before": int, "label": int})
+    answers = texts.assign(label_before=label_before, answer=metrics.flags(probabilities, threshold))[changed]
+    kinds = {"label_before": int, "label": int, "answer": int}
+    answers = answers[["text", *kinds]].astype(kinds)
     return Future(
         every=metrics.evaluate(labels, probabilities, threshold, seed),
         unseen=metrics.evaluate(labels[unseen], probabilities[unseen], threshold, seed),

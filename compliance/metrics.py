@@ -51,13 +51,13 @@ class Confusion:
 
     @classmethod
     def count(cls, labels: np.ndarray, flags: np.ndarray) -> "Confusion":
-        """Count labels (1 is non-compliant) against flags (True is non-compliant)."""
+        """Count labels (1 is non-compliant) against flags, as `flags` gives them; no answer counts as a wrong one."""
         positive = labels == 1
         return cls(
-            caught=int((positive & flags).sum()),
-            missed=int((positive & ~flags).sum()),
-            false_alarms=int((~positive & flags).sum()),
-            passed=int((~positive & ~flags).sum()),
+            caught=int((positive & (flags == 1)).sum()),
+            missed=int((positive & (flags != 1)).sum()),
+            false_alarms=int((~positive & (flags != 0)).sum()),
+            passed=int((~positive & (flags == 0)).sum()),
         )
 
     def __add__(self, other: "Confusion") -> "Confusion":
@@ -163,6 +163,20 @@ class Parity:
         }
 
 
+def flags(probabilities: np.ndarray, threshold: float) -> np.ndarray:
+    """Flag texts: 1 from the threshold on, 0 below it, NO_ANSWER where the probability is none, so that it is wrong.
+
+    Args:
+        probabilities: Of non-compliance.
+        threshold: Probability from which a text is flagged.
+
+    Returns:
+        int8[texts].
+    """
+    found = np.asarray(probabilities)
+    return np.where(np.isfinite(found), found >= threshold, NO_ANSWER).astype(np.int8)
+
+
 def distinct_texts(rows: pd.DataFrame) -> pd.DataFrame:
     """Give one row per normalized text, the first as it came, so that a repeated text is one piece of evidence."""
     return rows.drop_duplicates("normalized").reset_index(drop=True)
@@ -184,7 +198,7 @@ def evaluate(labels: Sequence[int] | np.ndarray, probabilities: np.ndarray, thre
     """
     truth = np.asarray(labels)
     scores = np.asarray(probabilities, dtype=np.float64)
-    confusion = Confusion.count(truth, scores >= threshold)
+    confusion = Confusion.count(truth, flags(scores, threshold))
     if not np.isfinite(scores).all():
         return Evaluation(confusion, dict.fromkeys(NAMES, NOTHING))
     random = np.random.default_rng(seed)
@@ -252,7 +266,7 @@ def accuracy_difference(labels: np.ndarray, first: np.ndarray, second: np.ndarra
 
     Args:
         labels: 1 is non-compliant.
-        first: Flags of the model in question (True is non-compliant).
+        first: Flags of the model in question (1 is non-compliant, 0 compliant, anything else a wrong answer).
         second: Flags of the model it is compared with.
         seed: Decides the resampling.
     """
@@ -297,12 +311,11 @@ def errors(texts: pd.DataFrame, probabilities: np.ndarray, threshold: float) -> 
     Returns:
         `text`, `label`, `answer` (both 1 for non-compliant; -1 for no answer) and `probability`.
     """
-    flags = (probabilities >= threshold).astype(int)
     answers = pd.DataFrame(
         {
             "text": texts["text"],
             "label": texts["label"].astype(int),
-            "answer": np.where(np.isfinite(probabilities), flags, NO_ANSWER),
+            "answer": flags(probabilities, threshold).astype(int),
             "probability": probabilities,
         }
     )
@@ -317,7 +330,7 @@ def parity(first: np.ndarray, second: np.ndarray, threshold: float) -> Parity:
     if len(first) == 0:
         return Parity(0, 0, math.nan)
     difference = np.abs(first.astype(np.float64) - second.astype(np.float64))
-    flips = (first >= threshold) != (second >= threshold)
+    flips = flags(first, threshold) != flags(second, threshold)
     return Parity(len(first), int(flips.sum()), float(difference.max()))
 
 

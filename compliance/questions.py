@@ -1,6 +1,6 @@
 """Texts that people ask a model besides the test split: read as the source of the data was, and none is left out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,11 @@ import pandas as pd
 
 from compliance import reading, schema
 from compliance.errors import BadInput
-from compliance.reading import SLICE, Layout
+from compliance.reading import Advice, Layout
 from compliance.text import normalize_all
 
 SHOWN = 5  # faults that are told
+TAKEN = "taken_"  # beginning of the names under which further columns are taken
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,27 @@ class Questions:
             raise BadInput(f"{rows:,} rows of the {what} are unsound; mend them, or {away}", *told[:SHOWN], *more)
 
 
-def read(source: str, columns: Sequence[str], data: Mapping[str, Any], *, rows: int, seed: int) -> Questions:
-    """Read rows of text and label with further columns, laid out as the source of the data was.
+def advice(parameter: str) -> Advice:
+    """Give what faults of such a source tell to do: its layout is fixed, and the file is what must change."""
+    return Advice(
+        source=f"--set {parameter}=PATH.csv",
+        rows=f"--set {parameter.removesuffix('source')}rows=2000",
+        column="Call it {wanted}",
+        delimiter="Write it with commas",
+        encoding="save it as UTF-8",
+        undecodable="save it as UTF-8",
+    )
+
+
+def read(  # noqa: PLR0913 - most by name
+    source: str, parameter: str, columns: Mapping[str, str], data: Mapping[str, Any], *, rows: int, seed: int
+) -> Questions:
+    """Read rows of text and label with further columns, called as in the source of the data, from a CSV with commas.
 
     Args:
-        source: Path of a CSV file, http(s) address of one, or `generated:NAME`.
-        columns: The further columns.
+        source: Path of a CSV file in UTF-8, http(s) address of one, or `generated:NAME`.
+        parameter: The parameter that names the source, for messages.
+        columns: The further columns, each with the parameter that names it; "" where its name is fixed.
         data: The data report of the prepare phase, which says how texts and labels are written.
         rows: How many to generate, where they are generated.
         seed: Of the generator.
@@ -80,10 +96,10 @@ def read(source: str, columns: Sequence[str], data: Mapping[str, Any], *, rows: 
         label_column=data["columns"]["label"],
         noncompliant_value=written[1],
         compliant_value=written[0],
-        slice_columns=list(columns),
         maximum_length=data["maximum_length"],
     )
-    table = reading.open_source(source, layout, reading.columns(layout), rows=rows, seed=seed)
-    found = pd.concat(table.chunks(), ignore_index=True).rename(columns={SLICE + name: name for name in columns})
+    wanted = reading.columns(layout) | {TAKEN + name: (named_by, name) for name, named_by in columns.items()}
+    table = reading.open_source(source, layout, wanted, rows=rows, seed=seed, advice=advice(parameter))
+    found = pd.concat(table.chunks(), ignore_index=True).rename(columns={TAKEN + name: name for name in columns})
     found = found.assign(label=found["label"].str.strip(), normalized=normalize_all(found["text"]))
     return Questions(table.name, found, layout)

@@ -110,6 +110,30 @@ class Layout:
         return "\t" if self.delimiter == "\\t" else self.delimiter
 
 
+@dataclass(frozen=True)
+class Advice:
+    """What a fault tells to do about it: where the layout is that of prepare's parameters, which of them to set.
+
+    Attributes:
+        source: To read something else.
+        rows: To generate other rows.
+        column: About a column that is not there; `parameter` and `wanted` name it, `near` is one that is.
+        delimiter: About fields that are delimited by something else, which is `typed` so.
+        encoding: About bytes in another encoding, which is `named`.
+        undecodable: About bytes in an encoding that is not known.
+    """
+
+    source: str = "--set prepare.source=PATH.csv"
+    rows: str = "--set prepare.rows=2000"
+    column: str = "--set prepare.{parameter}={near}"
+    delimiter: str = "--set prepare.delimiter='{typed}'"
+    encoding: str = "--set prepare.encoding={named}"
+    undecodable: str = "say what it is, for instance: --set prepare.encoding=cp1252"
+
+
+OF_PREPARE = Advice()
+
+
 class Source:
     """A source that is read in chunks, as often as is wanted.
 
@@ -166,8 +190,14 @@ def columns(layout: Layout, by: str = "") -> dict[str, tuple[str, str]]:
     return {column: (parameter, name) for column, (parameter, name) in wanted.items() if name}
 
 
-def open_source(
-    source: str, layout: Layout, wanted: Mapping[str, tuple[str, str]], *, rows: int = 2_000, seed: int = 7
+def open_source(  # noqa: PLR0913 - most by name
+    source: str,
+    layout: Layout,
+    wanted: Mapping[str, tuple[str, str]],
+    *,
+    rows: int = 2_000,
+    seed: int = 7,
+    advice: Advice = OF_PREPARE,
 ) -> Source:
     """Open a source; an address is fetched.
 
@@ -177,20 +207,21 @@ def open_source(
         wanted: Which columns to take, as `columns` gives them.
         rows: How many rows to generate; no other source heeds it.
         seed: Seed of the generator.
+        advice: What faults tell to do.
 
     Raises:
         BadInput: It is not there or cannot be fetched.
     """
     if source.startswith(GENERATED):
-        return Source(source, None, _Generated(source, wanted, rows, seed))
+        return Source(source, None, _Generated(source, wanted, rows, seed, advice))
     if source.lower().startswith(("http://", "https://")):
         folder = tempfile.TemporaryDirectory()  # goes with the object that holds it
         path = Path(folder.name) / "download"
-        _download(source, path)
-        return Source(_public(source), _digest(path), _Csv(path, _public(source), layout, wanted, folder))
+        _download(source, path, advice)
+        return Source(_public(source), _digest(path), _Csv(path, _public(source), layout, wanted, advice, folder))
     path = Path(source)
-    _check_path(path)
-    return Source(path.name, _digest(path), _Csv(path, source, layout, wanted))
+    _check_path(path, advice)
+    return Source(path.name, _digest(path), _Csv(path, source, layout, wanted, advice))
 
 
 @lru_cache(maxsize=1)  # a source is read several times; nobody changes what it gives
@@ -206,21 +237,21 @@ class _Generated:
     wanted: Mapping[str, tuple[str, str]]
     rows: int
     seed: int
+    advice: Advice
 
     def __post_init__(self) -> None:
         name = self.source.removeprefix(GENERATED)
         if name not in GENERATORS:
             allowed = ", ".join(GENERATED + known for known in GENERATORS)
             raise BadInput(
-                f"source is {self.source!r}; generated sources are: {allowed}. "
-                "--set prepare.source=PATH.csv takes a file"
+                f"source is {self.source!r}; generated sources are: {allowed}. {self.advice.source} takes a file"
             )
         if self.rows < 1:
-            raise BadInput(f"rows is {self.rows}; give a number above 0: --set prepare.rows=2000")
+            raise BadInput(f"rows is {self.rows}; give a number above 0: {self.advice.rows}")
 
     def chunks(self, size: int) -> Iterator[pd.DataFrame]:
         made = _made(self.source.removeprefix(GENERATED), self.rows, self.seed)
-        _check_header(list(made.columns), self.wanted, self.source, ",")
+        _check_header(list(made.columns), self.wanted, self.source, ",", self.advice)
         numbers = np.arange(1, self.rows + 1)  # the lines are those it would have in a CSV, below a header
         taken = {column: made[name] for column, (_, name) in self.wanted.items()}
         frame = pd.DataFrame({"row": numbers, "line": numbers + 1, **taken, "fault": ""})
@@ -236,6 +267,7 @@ class _Csv:
     name: str
     layout: Layout
     wanted: Mapping[str, tuple[str, str]]
+    advice: Advice
     folder: "tempfile.TemporaryDirectory[str] | None" = None  # of a downloaded file
 
     def chunks(self, size: int) -> Iterator[pd.DataFrame]:
@@ -244,9 +276,9 @@ class _Csv:
         try:
             with self.path.open(encoding=encoding, newline="") as stream, _longest_field(LONGEST_FIELD):
                 records = _records(stream, self.layout.separator, self.name)
-                yield from _frames(records, self.wanted, self.name, self.layout.separator, size)
+                yield from _frames(records, self, size)
         except UnicodeError as error:
-            raise BadInput(_undecodable(self.path, self.name, self.layout.encoding, error)) from error
+            raise BadInput(_undecodable(self.path, self.name, self.layout.encoding, error, self.advice)) from error
         except OSError as error:
             raise BadInput(f"{self.name} cannot be read: {error.strerror}; check its permissions") from error
 
@@ -269,20 +301,15 @@ def _records(stream: Iterator[str], delimiter: str, name: str) -> Iterator[tuple
             yield line, f"its quotes do not match (lines {line} to {reader.line_num}): {error}"
 
 
-def _frames(
-    records: Iterator[tuple[int, list[str] | str]],
-    wanted: Mapping[str, tuple[str, str]],
-    name: str,
-    delimiter: str,
-    size: int,
-) -> Iterator[pd.DataFrame]:
+def _frames(records: Iterator[tuple[int, list[str] | str]], table: _Csv, size: int) -> Iterator[pd.DataFrame]:
+    wanted, name, delimiter = table.wanted, table.name, table.layout.separator
     header = next((fields for _, fields in records if fields), None)
     if header is None:
         raise BadInput(f"{name} is empty; a CSV with a header and labelled rows was expected")
     if isinstance(header, str):
         raise BadInput(f"{name}: the header cannot be read, {header}; mend the first line")
     header = [column.strip() for column in header]
-    _check_header(header, wanted, name, delimiter)
+    _check_header(header, wanted, name, delimiter, table.advice)
 
     places = [header.index(column) for _, column in wanted.values()]
     first = 1
@@ -306,40 +333,42 @@ def _taken(line: int, fields: list[str] | str, places: list[int], width: int, de
     return line, delimiter.join(fields), *rest, f"it has {len(fields)} fields where the header has {width}"
 
 
-def _check_header(header: list[str], wanted: Mapping[str, tuple[str, str]], name: str, delimiter: str) -> None:
+def _check_header(
+    header: list[str], wanted: Mapping[str, tuple[str, str]], name: str, delimiter: str, advice: Advice
+) -> None:
     faults = []
     for parameter, column in wanted.values():
+        called = f"{column!r} ({parameter})" if parameter else repr(column)
         if column not in header:
             near = difflib.get_close_matches(column, header, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}? --set prepare.{parameter}={near[0]}" if near else ""
-            faults.append(f"{name} has no column {column!r} ({parameter}); its columns are {_list(header)}{hint}")
+            told = advice.column.format(parameter=parameter, wanted=column, near=near[0]) if near else ""
+            hint = f"; did you mean {near[0]!r}? {told}" if near else ""
+            faults.append(f"{name} has no column {called}; its columns are {_list(header)}{hint}")
         elif header.count(column) > 1:
-            faults.append(f"{name} has {header.count(column)} columns {column!r} ({parameter}); rename all but one")
+            faults.append(f"{name} has {header.count(column)} columns {called}; rename all but one")
     if faults and len(header) == 1:
         for other, typed in OTHER_DELIMITERS.items():
             if other != delimiter and other in header[0]:
-                faults.append(
-                    f"the header is one column, {header[0]!r}: is it delimited by {typed}? "
-                    f"--set prepare.delimiter='{typed}'"
-                )
+                told = advice.delimiter.format(typed=typed)
+                faults.append(f"the header is one column, {header[0]!r}: is it delimited by {typed}? {told}")
     if faults:
         raise BadInput(*faults)
 
 
-def _check_path(path: Path) -> None:
+def _check_path(path: Path, advice: Advice) -> None:
     if path.is_dir():
         tables = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() in {".csv", ".tsv", ".txt"})
         held = f"it holds {_list(tables)}" if tables else "it holds no CSV"
-        raise BadInput(f"{path} is a folder, and {held}; give a file: --set prepare.source=PATH.csv")
+        raise BadInput(f"{path} is a folder, and {held}; give a file: {advice.source}")
     if not path.exists():
         allowed = f"a CSV path, an http(s) address, or {', '.join(GENERATED + known for known in GENERATORS)}"
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         near = difflib.get_close_matches(path.name, beside, n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else f"; source may be {allowed}:"
-        raise BadInput(f"{path} does not exist{hint} --set prepare.source=PATH.csv")
+        raise BadInput(f"{path} does not exist{hint} {advice.source}")
 
 
-def _download(address: str, path: Path) -> None:
+def _download(address: str, path: Path, advice: Advice) -> None:
     try:
         # open_source() lets only http and https come here, and so does urllib where it follows a redirection
         with urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT) as answer, path.open("wb") as copy:  # noqa: S310
@@ -347,7 +376,7 @@ def _download(address: str, path: Path) -> None:
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise BadInput(
             f"{_public(address)} cannot be fetched: {_why(error)}; "
-            "check the address, or download it and --set prepare.source=PATH.csv"
+            f"check the address, or download it and {advice.source}"
         ) from error
 
 
@@ -369,17 +398,17 @@ def _longest_field(characters: int) -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _undecodable(path: Path, name: str, encoding: str, error: UnicodeError) -> str:
+def _undecodable(path: Path, name: str, encoding: str, error: UnicodeError, advice: Advice) -> str:
     with path.open("rb") as stream:
         start = stream.read(2)
     if start in PACKED:
         return f"{name} is {PACKED[start]}, not a CSV; save it as CSV first"
     if start in BYTE_ORDER_MARKS:
-        return f"{name} is UTF-16, encoding is {encoding!r}: --set prepare.encoding={BYTE_ORDER_MARKS[start]}"
+        return f"{name} is UTF-16, encoding is {encoding!r}: {advice.encoding.format(named=BYTE_ORDER_MARKS[start])}"
     where = _first_undecodable_line(path, encoding)
     place = f", line {where}" if where else ""
     why = error.reason if isinstance(error, UnicodeDecodeError) else str(error)  # its position is that of a buffer
-    return f"{name}{place} is not {encoding} ({why}); say what it is, for instance: --set prepare.encoding=cp1252"
+    return f"{name}{place} is not {encoding} ({why}); {advice.undecodable}"
 
 
 def _first_undecodable_line(path: Path, encoding: str) -> int | None:

@@ -51,7 +51,7 @@ def measure(rows: pd.DataFrame, probabilities: Mapping[str, float], column: str,
 
     Args:
         rows: `normalized`, `label` (1 is non-compliant) and the slice column.
-        probabilities: Of non-compliance, by normalized text.
+        probabilities: Of non-compliance, by normalized text; one that is no number counts as wrong.
         column: The slice column.
         threshold: Probability from which a text is flagged.
 
@@ -60,7 +60,7 @@ def measure(rows: pd.DataFrame, probabilities: Mapping[str, float], column: str,
         and `confusion`, the counts behind them.
     """
     texts = rows.drop_duplicates([column, "normalized"])
-    flags = texts["normalized"].map(probabilities) >= threshold
+    flags = pd.Series(metrics.flags(texts["normalized"].map(probabilities).to_numpy(), threshold), texts.index)
     lines: dict[str, dict[str, int | Estimate | Confusion]] = {}
     for value, held in texts.groupby(column):
         confusion = metrics.Confusion.count(held["label"].to_numpy(), flags[held.index].to_numpy())

@@ -76,8 +76,9 @@ class Plan:
         slow_margin: By how much its share of slow answers may be above the live model's.
         disagreement_limit: Share of texts that it may label otherwise.
         alpha: Probability, at most, of a roll back without reason, and of going on in spite of one.
-        most_requests: Requests to the candidate within which a stage must come to a verdict.
-        stage_seconds: Seconds within which it must.
+        most_requests: Requests to the candidate after which a stage without a verdict ends. It is looked at after each
+            bit of traffic, so all of that counts: it ends with this many, or so many more as came since the last look.
+        stage_seconds: Seconds after which it does; looked at as often.
 
     Raises:
         BadPlan: One of them makes no sense.

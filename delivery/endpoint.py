@@ -232,7 +232,7 @@ class Endpoint:
         if undone and state["live"]:
             return self._intact(state, state["live"])
         if state["previous"] is None:
-            raise EndpointError(f"{self.host.where} has nothing to go back to; release a model first: trey release")
+            raise EndpointError(f"{self.host.where} has no earlier version to go back to")
         slot = self._intact(state, state["previous"])
         self._write(settled(slot.name, state["live"], state["slots"]))
         return slot

@@ -71,7 +71,7 @@ class FolderHost:
         except locks.Busy as error:
             raise EndpointBusy(
                 f"process {error.holder} is deploying to {self.folder}; {wait:g} seconds passed. "
-                "Wait until it ends, then: trey run --from deploy"
+                "Wait until it ends, and try again"
             ) from error
 
     def tidy(self) -> None:

@@ -21,9 +21,9 @@ SERVED = ["collect-azure", "collect-azureml", "telemetry", "telemetry-azure"]  #
 # Extras only add. `train` (CPU TensorFlow) and `gpu` (CUDA TensorFlow) exclude each other.
 ENVIRONMENTS = {
     "runner": [],
-    "dev": ["train", "serve", *SERVED, "delivery", "keyvault", "dev"],
+    "dev": ["train", "serve", *SERVED, "delivery", "keyvault", "azureml", "dev"],
     "jax": ["jax"],  # added to dev where training under JAX is tested
-    "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml-v1", "dev"],
+    "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"],
 }
 ALL_FOR_CPU = ["train", "jax", "serve", *SERVED, "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
 

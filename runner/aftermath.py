@@ -7,6 +7,7 @@ end stands in events.jsonl, line by line.
 import contextlib
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from runner import record
 from runner.errors import RunBusy
 from runner.notebook import banner, own_cells
 from runner.parameters import is_secret
+from runner.record import Record
 from runner.render import notebook_html
 from runner.report import write_report
 
@@ -43,9 +45,33 @@ def settle(run_dir: Path) -> None:
             if any(is_secret(name, value) for name, value in entry["params"].items()):
                 shutil.rmtree(run_dir / phase, ignore_errors=True)  # nobody could look through it for secrets
             _mark(run_dir / "notebooks" / f"{phase}.ipynb", cells, entry["message"] or "")
+        found["seconds"] = seconds_worked(run_dir, found)
+        found["finished_at"] = found["finished_at"] or _last_sign(run_dir / EVENTS)
         record.save(run_dir, found)
         write_report(run_dir)
         record.free_reserve(run_dir)
+
+
+def seconds_worked(run_dir: Path, found: Record) -> float | None:
+    """Give how long runners worked on a run that is at rest, all of them together; None where nothing tells.
+
+    One that was killed could not write it down: it counts until its last line in events.jsonl.
+    """
+    last = _last_sign(run_dir / EVENTS)
+    if found["finished_at"] is not None or last is None:
+        return found["seconds"]
+    began = datetime.fromisoformat(found["runner"]["started_at"])
+    lived = (datetime.fromisoformat(last) - began).total_seconds()
+    return round((found["seconds"] or 0.0) + max(lived, 0.0), 3)
+
+
+def _last_sign(events: Path) -> str | None:
+    """Give the time of the last whole line of what happened; None where nothing did."""
+    written = events.read_text(encoding="utf-8") if events.is_file() else ""
+    for line in reversed(written.splitlines()):
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # the last line may be half a line
+            return str(json.loads(line)["at"])
+    return None
 
 
 def _cells(events: Path, phase: str) -> dict[int, str]:

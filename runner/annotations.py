@@ -180,10 +180,14 @@ def _generic(kind: str, parts: list[ast.expr], value: Any) -> Any:
         case "Union":
             return _any_of(parts, value)
         case "list" | "List":
-            return [_inner(parts[0], item, f"item {index}") for index, item in enumerate(_exactly(value, list))]
+            items = enumerate(_exactly(value, list))
+            return [_inner(parts[0], item, f"a list whose item {index}") for index, item in items]
         case _:
             pairs = _exactly(value, dict).items()
-            return {_inner(parts[0], key, "the key"): _inner(parts[1], item, f"[{key!r}]") for key, item in pairs}
+            return {
+                _inner(parts[0], key, "a mapping whose key"): _inner(parts[1], item, f"a mapping whose {key}")
+                for key, item in pairs
+            }
 
 
 def _inner(node: ast.expr, value: Any, where: str) -> Any:

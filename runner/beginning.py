@@ -74,7 +74,7 @@ def new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Recor
         "engine": prepared.request.engine,
         "created_at": earlier["created_at"] if earlier else now,
         "finished_at": None,
-        "seconds": None,
+        "seconds": earlier["seconds"] if earlier else None,
         "resumed_at": [*earlier.get("resumed_at", []), now] if earlier else [],
         "command": request.command,
         "request": {
@@ -84,6 +84,7 @@ def new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Recor
             "taken_from": prepared.taken[1]["run_id"] if prepared.taken else None,
             "fresh": request.fresh,
             "timeout": request.timeout,
+            "workspace": request.workspace,
         },
         "runner": {"pid": os.getpid(), "started_at": now},
         "source": _source(pipeline.root, prepared.lock),

@@ -77,11 +77,12 @@ class CellEvent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a notebook ended. Without a cause it succeeded."""
+    """How a notebook ended. Without a cause it succeeded; `seconds` says how long it took, where it ran elsewhere."""
 
     cause: Cause | None = None
     message: str | None = None
     error: CellFailure | None = None
+    seconds: float | None = None
 
 
 def execute(  # noqa: PLR0913  # what papermill takes, and the secrets

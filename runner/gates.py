@@ -14,7 +14,7 @@ from typing import Any
 from runner.record import STOPPING, USABLE, GateEntry, PhaseEntry, SignOff, Verdict
 
 KINDS = ("min", "max", "equals")
-KEYS = ("scrap", *KINDS, "estimate", "n", "why", "when")
+KEYS = ("scrap", *KINDS, "estimate", "n", "about", "why", "when")
 OUTCOME = "outcome"  # stands where a guarded phase would, for rules that are judged after the last one
 DIGEST = "model_digest"  # the scrap that says what was judged: a waiver is bound to it
 CHAMPION = "champion"  # the scrap that says whether there is one to compare with
@@ -44,6 +44,7 @@ class Rule:
         bound: A literal, or another scrap.
         estimate: The middle of that interval: where it meets the bound and `scrap` does not, data are too few to tell.
         n: How many independent observations stand behind the scrap.
+        about: A scrap that says what is behind the value, such as the part that speaks for all; no evidence, only told.
         when: A scrap of the same phase, true or false: the rule applies only where it is true, as with "champion".
     """
 
@@ -55,11 +56,12 @@ class Rule:
     n: Reference | None = None
     why: str | None = None
     when: str | None = None
+    about: Reference | None = None
 
     @property
     def references(self) -> list[Reference]:
         """All scraps that the rule looks at."""
-        named = [self.scrap, self.bound, self.estimate, self.n]
+        named = [self.scrap, self.bound, self.estimate, self.n, self.about]
         condition = [Reference(self.scrap.phase, self.when)] if self.when else []
         return [*(entry for entry in named if isinstance(entry, Reference)), *condition]
 
@@ -113,6 +115,12 @@ def judge(
 def stops(gates: Sequence[GateEntry]) -> bool:
     """Tell whether these judgements keep the guarded phase from starting."""
     return any(gate["verdict"] in STOPPING for gate in gates)
+
+
+def said(gate: GateEntry) -> str:
+    """Say what was judged and what came of it, and of what does not simply pass what is behind it."""
+    about = gate.get("about") if gate["verdict"] in (*STOPPING, "waived") else None
+    return f"{gate['scrap'] or 'no rules'}: {gate['reason']}" + (f": {about}" if about else "")
 
 
 def scrap_value(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> Any:
@@ -170,6 +178,8 @@ def _judged(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> GateEntry:
         gate["estimate"] = _seen(rule.estimate, evidence)
     if rule.n:
         gate["n"] = _seen(rule.n, evidence)
+    if rule.about and (about := _about(rule.about, evidence)):
+        gate["about"] = about
     if rule.why:
         gate["why"] = rule.why
     try:
@@ -179,10 +189,17 @@ def _judged(rule: Rule, evidence: Mapping[str, PhaseEntry]) -> GateEntry:
     return gate
 
 
-def _waived(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff]) -> GateEntry:
-    """Give the judgement as waived, where it is inconclusive and somebody waived exactly this."""
-    if gate["verdict"] != "inconclusive":
-        return gate
+def _about(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> str:
+    """Give what a phase says is behind a value; empty where it says nothing that counts."""
+    try:
+        value = scrap_value(reference, evidence)
+    except NoEvidence:
+        return ""
+    return value if isinstance(value, str) else _short(value)
+
+
+def waiver_of(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff]) -> SignOff | None:
+    """Give the newest waiver of exactly this: of this model, rule and value; None where there is none."""
     wanted = {
         "kind": "waiver",
         "subject": gate["scrap"],
@@ -193,9 +210,16 @@ def _waived(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequ
     for entry in reversed(sign_offs):
         sound = isinstance(entry, dict) and wanted["digest"]
         if sound and all(entry.get(key) == value for key, value in wanted.items()):
-            gate["verdict"], gate["waiver"] = "waived", entry
-            gate["reason"] = f"waived by {entry['by']}: {entry['comment']}; {gate['reason']}"
-            break
+            return entry
+    return None
+
+
+def _waived(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff]) -> GateEntry:
+    """Give the judgement as waived, where it is inconclusive and somebody waived exactly this."""
+    entry = waiver_of(gate, evidence, sign_offs) if gate["verdict"] == "inconclusive" else None
+    if entry:
+        gate["verdict"], gate["waiver"] = "waived", entry
+        gate["reason"] = f"waived by {entry['by']}: {entry['comment']}; {gate['reason']}"
     return gate
 
 

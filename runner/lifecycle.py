@@ -4,11 +4,12 @@ import errno
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from runner import beginning, engines, gates, parameters, planning, record, references, resuming, signals
-from runner.engines import Job
+from runner.engines import Ahead, Engine, Job
 from runner.errors import BadRequest, RunFailed, RunnerError
 from runner.phase import Events, Listener, add_inputs, injected, new_entry, new_job, run_job
 from runner.planning import GATES_PATH, Choice, Prepared, Request
@@ -42,10 +43,10 @@ def run(request: Request, watcher: Watcher) -> tuple[Path, Record]:
         BadRequest: Something is wrong with the request; nothing has started.
     """
     prepared = planning.prepare(request)
-    secrets = references.resolve(parameters.secret_references(prepared.params, prepared.asked))
+    engine, secrets = _engine(prepared)
     run_dir = beginning.new_folder(prepared)
     with record.hold(run_dir), signals.terminable():
-        lifecycle = _Run(prepared, secrets, run_dir, watcher)
+        lifecycle = _Run(prepared, engine, secrets, run_dir, watcher)
         lifecycle.run()
         return run_dir, lifecycle.record
 
@@ -54,13 +55,16 @@ def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
     """Go on with a run that failed, was stopped or interrupted, at the first phase that did not succeed.
 
     The phases before it are kept if their output still has its digest and nothing that they depend on has changed; from
-    the first that is not kept, all run again.
+    the first that is not kept, all run again. A phase whose result was no release runs again.
 
     Raises:
         BadRequest: There is nothing to go on with, or something stands in the way; nothing has started.
     """
+    from runner.aftermath import seconds_worked
+
     with record.hold(run_dir), signals.terminable():
         earlier = record.load(run_dir)
+        earlier["seconds"] = seconds_worked(run_dir, earlier)
         name = run_dir.name
         if record.is_complete(run_dir, earlier):
             record.free_reserve(run_dir)  # of a runner that was killed in its very last step
@@ -68,24 +72,39 @@ def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
         if "request" not in earlier:
             raise BadRequest(f"{name} was recorded by an older version and cannot go on", next_step="trey run")
         prepared = resuming.prepare(run_dir, earlier)
-        secrets = references.resolve(parameters.secret_references(prepared.params, prepared.asked))
-        lifecycle = _Run(prepared, secrets, run_dir, watcher, earlier)
+        engine, secrets = _engine(prepared)
+        lifecycle = _Run(prepared, engine, secrets, run_dir, watcher, earlier)
         lifecycle.run()
         return run_dir, lifecycle.record
+
+
+def _engine(prepared: Prepared) -> tuple[Engine, dict[str, dict[str, Secret]]]:
+    """Choose the engine, have it look at the request, and resolve the secrets that phases on this machine are given.
+
+    Raises:
+        BadRequest: The request cannot run there, or a reference leads to no secret.
+    """
+    engine = engines.choose(prepared.request.engine)
+    engine.check(prepared)
+    if engine.remote:
+        return engine, {phase: {} for phase in prepared.asked}
+    return engine, references.resolve(parameters.secret_references(prepared.params, prepared.asked))
 
 
 class _Run:
     """One run, from its first record, or where an earlier runner left it, to its report."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what runs, where, and who is told
         self,
         prepared: Prepared,
+        engine: Engine,
         secrets: Mapping[str, Mapping[str, Secret]],
         run_dir: Path,
         watcher: Watcher,
         earlier: Record | None = None,
     ):
         self.prepared = prepared
+        self.engine = engine
         self.secrets = secrets
         self.redactor = references.redactor(secrets)
         self.pipeline = prepared.pipeline
@@ -96,6 +115,7 @@ class _Run:
         self.record = beginning.new_record(prepared, run_dir.name, earlier)
         self.phases = self.record["phases"]
         self.standing = [phase for phase in self.phases if self.phases[phase]["status"] in record.USABLE]
+        self.failed_outcomes = _failed_outcomes(earlier) if earlier else set()
         self.halt = ""  # in a few words, what keeps the phases that are left from running
 
     def run(self) -> None:
@@ -109,8 +129,10 @@ class _Run:
         self.events.write("run-resumed" if self.record.get("resumed_at") else "run-started", run=self.run_dir.name)
         try:
             self._go_through()
+            self._let_go()
         except KeyboardInterrupt:
             self._end("interrupted", "interrupted", "a signal ended the run")
+            self._let_go()
         except RunnerError as error:
             self._end("failed", "internal", "; ".join(error.faults))
             self._report()
@@ -129,6 +151,16 @@ class _Run:
             raise RunFailed(said, next_step=f"trey show {self.run_dir.name}") from error
         with signals.undisturbed():
             self._report()
+
+    def _let_go(self) -> None:
+        """Have the engine let go of what is still at work; a second signal means that nothing more is asked."""
+        try:
+            said = self.engine.close(self.record["status"])
+        except KeyboardInterrupt:
+            said = None
+        if said:
+            self.watcher.note(said)
+            self.events.write("engine-closed", said=said)
 
     def _go_through(self) -> None:
         for phase in self.pipeline.order:
@@ -200,6 +232,8 @@ class _Run:
         outputs = {name: entry["output_sha256"] or "" for name, entry in self.phases.items()}
         digest = planning.gate_digest(phase, self.record["gates"]) if guarded else None
         inputs = self.prepared.inputs(phase, outputs, digest)
+        if phase in self.failed_outcomes:
+            return Choice("its outcome was no release", inputs), evidence
         if stands:
             return self.prepared.keep(self.run_dir, phase, self.phases[phase], inputs), evidence
         return self.prepared.choose(phase, inputs), evidence
@@ -248,12 +282,12 @@ class _Run:
         self.watcher.phase_skipped(phase, "cached", choice.why)
 
     def _execute(self, phase: str, choice: Choice) -> None:
-        entry, request = self.phases[phase], self.prepared.request
+        entry = self.phases[phase]
+        self.engine.expect(self._ahead(phase), self.watcher)
         job = self._job(phase)
         self.events.write("phase-started", phase=phase, why=choice.why)
         self.watcher.phase_started(phase, choice.why)
-        engine = engines.choose(request.engine)
-        run_job(engine, job, entry, self.pipeline.scraps.get(phase, {}), self.events, self.watcher, self._save)
+        run_job(self.engine, job, entry, self.pipeline.scraps.get(phase, {}), self.events, self.watcher, self._save)
         if entry["cause"] == "disk-full":
             record.free_reserve(self.run_dir)
         self._save()
@@ -266,6 +300,19 @@ class _Run:
             self._finish("failed", "failed", f"{phase} failed: {entry['message']}")
             self.halt = f"{phase} failed"
 
+    def _ahead(self, phase: str) -> Ahead:
+        phases = tuple(planning.ahead(self.prepared, phase, self.phases, self.record["gates"]))
+        code = frozenset(name for one in phases for name in self.prepared.code(one))
+        return Ahead(
+            self.run_dir,
+            self.pipeline,
+            self.prepared.params,
+            phases,
+            code,
+            self.record,
+            self.prepared.request.timeout,
+        )
+
     def _job(self, phase: str) -> Job:
         output = self.run_dir / phase
         output.mkdir()
@@ -276,7 +323,7 @@ class _Run:
         notebook = self.pipeline.notebooks[phase]
         values = injected(notebook, self.prepared.params[phase], folders, reserved)
         executed = self.run_dir / "notebooks" / f"{phase}.ipynb"
-        return new_job(
+        job = new_job(
             self.pipeline,
             phase,
             parameters=values,
@@ -287,6 +334,7 @@ class _Run:
             redactor=self.redactor,
             reserve=self.run_dir / record.RESERVE,
         )
+        return replace(job, retries=0) if self.engine.remote else job
 
     def _skip(self, phase: str, why: str) -> None:
         self._forget_from(phase)
@@ -316,7 +364,7 @@ class _Run:
         from runner.report import write_report
 
         self.record["finished_at"] = record.now()
-        self.record["seconds"] = round(time.monotonic() - self.started, 3)
+        self.record["seconds"] = round((self.record["seconds"] or 0.0) + time.monotonic() - self.started, 3)
         self._save()
         self.events.write("run-ended", status=self.record["status"])
         write_report(self.run_dir)
@@ -326,12 +374,17 @@ class _Run:
 def stop_reason(phase: str, judged: list[GateEntry]) -> str:
     """Say in one sentence which rule keeps a phase from starting, or the run from being a release."""
     failing = [gate for gate in judged if gate["verdict"] in record.STOPPING]
-    first = failing[0]
-    what = f"{first['scrap']}: {first['reason']}" if first["scrap"] else first["reason"]
+    what = gates.said(failing[0]) if failing[0]["scrap"] else failing[0]["reason"]
     more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
     if phase == gates.OUTCOME:
         return f"all phases ended as planned, but the outcome is no release: {what}{more}"
     return f"the gates of {phase} stopped the run: {what}{more}"
+
+
+def _failed_outcomes(earlier: Record) -> set[str]:
+    """Name the phases whose results kept a run from being a release: kept or copied, they would do so again."""
+    judged = (gate for gate in earlier["gates"] if gate["phase"] == gates.OUTCOME and gate["verdict"] == "fail")
+    return {(gate["scrap"] or "").partition(".")[0] for gate in judged}
 
 
 def _success(found: Record, prepared: Prepared) -> tuple[str, str]:

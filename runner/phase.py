@@ -33,6 +33,9 @@ class Listener(Protocol):
     def note(self, text: str) -> None:
         """Something else worth a line."""
 
+    def confirm(self, question: str) -> bool:
+        """Ask a person; where nobody is there to answer, it is no."""
+
 
 class Events:
     """Appends what happens to events.jsonl, one JSON object a line, each with its time and without a secret."""
@@ -200,7 +203,7 @@ def _attempts(  # noqa: PLR0913, PLR0917
     for attempt in range(1, job.retries + 2):
         started = time.monotonic()
         outcome = _attempt(engine, job, on_cell)
-        seconds = round(time.monotonic() - started, 3)
+        seconds = round(time.monotonic() - started, 3) if outcome.seconds is None else outcome.seconds
         if outcome.cause != "kernel-died" or attempt > job.retries:
             break
         failed: AttemptEntry = {"message": outcome.message or "", "seconds": seconds}

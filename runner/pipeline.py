@@ -28,6 +28,7 @@ _KEYS = (
     "outcome",
     "uses",
     "variables",
+    "checks",
     "external",
     "scraps",
     "timeouts",
@@ -45,13 +46,15 @@ class ReleasePolicy:
 
     Attributes:
         phase: The phase that `trey release` executes; its notebook declares `environment`.
-        allow_self_approval: Whether authors may approve their own run, as a team of one must.
+        allow_self_approval: Whether authors may approve their own run and waive rules of it, as a team of one must.
         approval_days: How long an approval holds.
+        trial: Environments that a run may name by itself; to any other only `trey release` leads. Empty for all.
     """
 
     phase: str = "deploy"
     allow_self_approval: bool = False
     approval_days: float = 7.0
+    trial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Pipeline:
         outcome: The rules that must hold after the last phase, or the run is no release; none where nothing must.
         uses: Modules that a phase uses without importing them.
         variables: Environment variables that count as inputs of a phase.
+        checks: For some phases, `module:function` that gives what is wrong with the parameters, before anything starts.
         external: For each scheme, `module:function` that tells the state of a place.
         scraps: What each phase glues, and what it means.
         timeouts: Seconds that a phase may take; a phase that is not named may take any.
@@ -84,6 +88,7 @@ class Pipeline:
     outcome: tuple[Rule, ...]
     uses: Mapping[str, tuple[str, ...]]
     variables: Mapping[str, tuple[str, ...]]
+    checks: Mapping[str, str]
     external: Mapping[str, str]
     scraps: Mapping[str, Mapping[str, str]]
     timeouts: Mapping[str, float]
@@ -204,7 +209,8 @@ class _Reader:
             variables={
                 phase: self._names(f"variables.{phase}", names) for phase, names in self._by_phase("variables").items()
             },
-            external=self._external(),
+            checks=self._functions("checks", self._by_phase("checks")),
+            external=self._functions("external", self.content.get("external") or {}),
             scraps=self.scraps,
             timeouts=self._timeouts(),
             retries=self._retries(),
@@ -320,7 +326,7 @@ class _Reader:
             self.faults.append(f"{where}: {' and '.join(kinds) or 'no bound'} given; exactly one of min, max, equals")
         references = {
             key: self._reference(f"{where}: {key}", rule[key], earlier)
-            for key in ("scrap", "estimate", "n")
+            for key in ("scrap", "estimate", "n", "about")
             if key in rule
         }
         if "scrap" not in rule:
@@ -344,6 +350,7 @@ class _Reader:
             references.get("n"),
             rule.get("why"),
             rule.get("when"),
+            references.get("about"),
         )
 
     def _check_words(self, where: str, rule: dict[Any, Any]) -> None:
@@ -417,6 +424,7 @@ class _Reader:
         self.faults += [f"release: {key!r} is no key; {did_you_mean(key, keys)}" for key in given if key not in keys]
         phase, allow = given.get("phase", known.phase), given.get("allow_self_approval", known.allow_self_approval)
         days = given.get("approval_days", known.approval_days)
+        trial = self._names("release.trial", given.get("trial"))
         if "phase" in given and phase not in self.every:
             self.faults.append(f"release.phase names {phase!r}; {did_you_mean(phase, self.every)}")
         if not isinstance(allow, bool):
@@ -424,15 +432,15 @@ class _Reader:
         if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= _MOST_DAYS:
             self.faults.append(f"release.approval_days is {days!r}; it must be above 0 and at most {_MOST_DAYS}")
             return known
-        return ReleasePolicy(str(phase), allow is True, float(days))
+        return ReleasePolicy(str(phase), allow is True, float(days), trial)
 
-    def _external(self) -> dict[str, str]:
-        external = self._texts("external", self.content.get("external") or {})
-        for scheme, function in external.items():
+    def _functions(self, key: str, entries: Any) -> dict[str, str]:
+        functions = self._texts(key, entries)
+        for whose, function in functions.items():
             module, _, name = function.partition(":")
             if not module or not name.isidentifier():
-                self.faults.append(f"external.{scheme} is {function!r}; it must be module:function")
-        return external
+                self.faults.append(f"{key}.{whose} is {function!r}; it must be module:function")
+        return functions
 
     def _modules(self, phase: str, names: Any) -> tuple[str, ...]:
         modules = self._names(f"uses.{phase}", names)

@@ -13,10 +13,12 @@ from typing import Any
 from runner import engines, fingerprint, gates, parameters, record, scraps
 from runner.errors import BadRequest
 from runner.fingerprint import Inputs
+from runner.gates import Rule
 from runner.pipeline import Pipeline, did_you_mean, load_pipeline
 from runner.record import USABLE, ExternalState, GateEntry, PhaseEntry, Record, SignOff
 
 GATES_PATH = "gates_path"
+ENVIRONMENT = "environment"  # the parameter by which the phase that releases is told where to
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Request:
     fresh: bool = False
     timeout: float | None = None
     command: str = "trey run"
+    workspace: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,15 @@ class Prepared:
             notebook=fingerprint.notebook_digest(notebook),
             params={name: value for name, value in values.items() if not parameters.is_input(name)},
             inputs=contents,
-            code=fingerprint.code_digests(notebook, pipeline.root, pipeline.uses.get(phase, ())),
+            code=self.code(phase),
             lock=self.lock,
             python=fingerprint.python_version(),
         )
+
+    def code(self, phase: str) -> dict[str, str]:
+        """Give the digest of each of the project's files that a phase uses, by its path in the project."""
+        pipeline = self.pipeline
+        return fingerprint.code_digests(pipeline.notebooks[phase], pipeline.root, pipeline.uses.get(phase, ()))
 
     def choose(self, phase: str, inputs: Inputs) -> Choice:
         """Look for an earlier run of this phase with the same key whose results still stand, newest first."""
@@ -195,7 +203,27 @@ def prepare(request: Request) -> Prepared:
     prepared.params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, prepared.asked)
     if request.first:
         prepared.taken = _taken(pipeline, runs, request.first)
+    check_values(prepared)
     return prepared
+
+
+def ahead(prepared: Prepared, phase: str, entries: Mapping[str, PhaseEntry], judged: Sequence[GateEntry]) -> list[str]:
+    """Name the phase that is about to run and those after it that will, as far as that can be told now.
+
+    What reads the output of one of them runs, too; of the others, what an earlier run has is left out.
+    """
+    outputs = {name: entry["output_sha256"] or "" for name, entry in entries.items() if entry["status"] in USABLE}
+    order = prepared.pipeline.order
+    found = [phase]
+    for name in order[order.index(phase) + 1 :]:
+        if name not in prepared.asked:
+            continue
+        choice = _planned_choice(prepared, name, outputs, judged)
+        if choice.reuse is None:
+            found.append(name)
+        else:
+            outputs[name] = choice.reuse.entry["output_sha256"] or ""
+    return found
 
 
 def inputs_of(entry: PhaseEntry) -> Inputs:
@@ -261,7 +289,21 @@ class PlannedPhase:
     params: dict[str, Any]
 
 
-def plan(request: Request) -> list[PlannedPhase]:
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        phases: Each phase, in order.
+        outcome: The rules that must hold after the last one, judged where the evidence stands already; none where it
+            would not go as far.
+    """
+
+    phases: list[PlannedPhase]
+    outcome: list[dict[str, Any]]
+
+
+def plan(request: Request) -> Plan:
     """Say what a run would do and why. Starts and writes nothing.
 
     Raises:
@@ -269,13 +311,14 @@ def plan(request: Request) -> list[PlannedPhase]:
     """
     prepared = prepare(request)
     engines.check(request.engine)
+    pipeline = prepared.pipeline
     known: dict[str, PhaseEntry] = {}
     outputs: dict[str, str] = {}
     judged: list[GateEntry] = []
     stopped: str | None = None
     planned = []
-    for phase in prepared.pipeline.order:
-        rules = _planned_gates(prepared, phase, known)
+    for phase in pipeline.order:
+        rules = _planned_rules(phase, pipeline.gates[phase], known) if phase in pipeline.gates else []
         if stopped is None and any(rule.get("verdict") in record.STOPPING for rule in rules):
             stopped = f"the gates of {phase} stop the run"
         judged += [rule for rule in rules if "verdict" in rule]  # type: ignore[misc]
@@ -286,8 +329,9 @@ def plan(request: Request) -> list[PlannedPhase]:
             if choice.reuse:
                 known[phase] = choice.reuse.entry
                 outputs[phase] = choice.reuse.entry["output_sha256"] or ""
-        planned.append(PlannedPhase(phase, status, why, prepared.pipeline.edges[phase], rules, prepared.params[phase]))
-    return planned
+        planned.append(PlannedPhase(phase, status, why, pipeline.edges[phase], rules, prepared.params[phase]))
+    asked = request.last in (None, pipeline.order[-1])
+    return Plan(planned, _planned_rules(gates.OUTCOME, pipeline.outcome, known) if pipeline.outcome and asked else [])
 
 
 def _planned_choice(prepared: Prepared, phase: str, outputs: Mapping[str, str], judged: Sequence[GateEntry]) -> Choice:
@@ -303,11 +347,8 @@ def _planned_choice(prepared: Prepared, phase: str, outputs: Mapping[str, str], 
     return prepared.choose(phase, prepared.inputs(phase, outputs, evidence))
 
 
-def _planned_gates(prepared: Prepared, phase: str, known: Mapping[str, PhaseEntry]) -> list[dict[str, Any]]:
-    """Judge the rules whose evidence stands already; give the others as they are written."""
-    rules = prepared.pipeline.gates.get(phase)
-    if rules is None:
-        return []
+def _planned_rules(phase: str, rules: Sequence[Rule], known: Mapping[str, PhaseEntry]) -> list[dict[str, Any]]:
+    """Judge rules whose evidence stands already; give the others as they are written."""
     if all(reference.phase in known for rule in rules for reference in rule.references):
         return [dict(gate) for gate in gates.judge(phase, rules, known)]
     return [
@@ -329,6 +370,8 @@ def check_options(request: Request, pipeline: Pipeline) -> None:
         faults.append(f"--from {request.first} comes after --to {request.last}")
     if request.engine not in engines.ENGINES:
         faults.append(f"--engine {request.engine}: there is none; {did_you_mean(request.engine, engines.ENGINES)}")
+    if request.workspace and request.engine != "azureml":
+        faults.append(f"--workspace {request.workspace}: it is for --engine azureml, and this is {request.engine}")
     if request.run_id is not None and not record.RUN_ID.fullmatch(request.run_id):
         faults.append(f"--run-id {request.run_id}: allowed are letters, digits, '.', '_' and '-', 80 at most")
     if not faults and request.first:
@@ -340,6 +383,48 @@ def check_options(request: Request, pipeline: Pipeline) -> None:
         ]
     if faults:
         raise BadRequest(*faults, next_step="trey run --help")
+
+
+def check_values(prepared: Prepared) -> None:
+    """Check parameters by what they mean together, each of which is well-formed by itself.
+
+    Raises:
+        BadRequest: One of them cannot be meant; every fault of one kind is listed.
+    """
+    _check_environment(prepared.pipeline, prepared.params)
+    taken = prepared.taken[1]["phases"] if prepared.taken else {}
+    params = {
+        phase: taken[phase]["params"] if prepared.is_taken(phase) and phase in taken else values
+        for phase, values in prepared.params.items()
+    }
+    faults: list[str] = []
+    for phase, name in prepared.pipeline.checks.items():
+        if phase in prepared.asked:
+            faults += _check(phase, name, prepared.pipeline)(params)
+    if faults:
+        raise BadRequest(*faults, next_step="trey plan, with the values mended")
+
+
+def _check(phase: str, name: str, pipeline: Pipeline) -> Callable[[Any], list[str]]:
+    try:
+        return _function(name, pipeline.root)
+    except (ImportError, AttributeError) as error:
+        fault = f"{pipeline.path.name}: checks.{phase} is {name}, which cannot be imported: {error}"
+        raise BadRequest(fault, next_step=f"mend {pipeline.path} and type: trey plan") from error
+
+
+def _check_environment(pipeline: Pipeline, params: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that a run goes to no environment that needs what people decide, who can only do so once it has ended.
+
+    Raises:
+        BadRequest: The phase that releases is told another one.
+    """
+    phase, trial = pipeline.release.phase, pipeline.release.trial
+    environment = params.get(phase, {}).get(ENVIRONMENT)
+    if trial and environment is not None and environment not in trial:
+        fault = f"{phase}.{ENVIRONMENT} is {environment!r}; a run goes to {' or '.join(trial)} alone"
+        step = f"trey run, and then trey release RUN --to {environment}"
+        raise BadRequest(f"{fault} ({pipeline.path.name}: release: {{trial: …}})", next_step=step)
 
 
 def _taken(pipeline: Pipeline, runs: Path, first: str) -> tuple[Path, Record] | None:
@@ -383,7 +468,7 @@ def _place_reason(state: ExternalState, pipeline: Pipeline) -> str | None:
     if scheme not in pipeline.external:
         return f"{name} has no reader under `external` in {pipeline.path.name}"
     try:
-        now = _reader(pipeline.external[scheme], pipeline.root)(uri)
+        now = _function(pipeline.external[scheme], pipeline.root)(uri)
     except Exception as error:  # noqa: BLE001  # a place that cannot be read is no reason to fail, but to run again
         return f"{name} could not be read ({type(error).__name__}: {error})"
     if now == state["sha256"]:
@@ -391,13 +476,13 @@ def _place_reason(state: ExternalState, pipeline: Pipeline) -> str | None:
     return f"{name} is gone" if now == fingerprint.ABSENT else f"{name} changed"
 
 
-def _reader(function: str, root: Path) -> Callable[[str], str]:
-    """Import the function that reads a place; the project's own modules are found first."""
+def _function(function: str, root: Path) -> Callable[[Any], Any]:
+    """Import a function that pipeline.yaml names; the project's own modules are found first."""
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     module, _, name = function.partition(":")
-    reader: Callable[[str], str] = getattr(importlib.import_module(module), name)
-    return reader
+    found: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def copy_results(reuse: Reuse, phase: str, run_dir: Path) -> None:

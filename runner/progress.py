@@ -1,10 +1,13 @@
 """Shows how a run goes on: a live display in a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
+from runner.gates import said
 from runner.record import GateEntry
+from runner.terminal import first_line
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -62,6 +65,12 @@ class Progress:
         """Something else worth a line."""
         self._say(text)
 
+    def confirm(self, question: str) -> bool:
+        """Ask whoever sits at the terminal; without one, the answer is no."""
+        import click
+
+        return sys.stdin.isatty() and click.confirm(question, default=False, err=True)
+
     def _say(self, line: str) -> None:
         self._last_line = time.monotonic()
         self._stream.write(f"{line}\n")
@@ -116,6 +125,14 @@ class LiveProgress(Progress):
         """Write a line that stays."""
         self._say(f"{GATE_SIGNS[gate['verdict']]} {_judged(gate)}")
 
+    def confirm(self, question: str) -> bool:
+        """Ask without drawing meanwhile."""
+        self._live.stop()
+        try:
+            return super().confirm(question)
+        finally:
+            self._live.start()
+
     def _say(self, line: str) -> None:
         from rich.text import Text
 
@@ -132,8 +149,9 @@ class LiveProgress(Progress):
 
 
 def _ended(phase: str, status: str, seconds: float, message: str | None) -> str:
-    return f"{phase}: {status} in {seconds:.1f} s" + (f": {message}" if message else "")
+    """Say how a phase ended; all lines of the message follow in the last words of the command."""
+    return f"{phase}: {status} in {seconds:.1f} s" + (f": {first_line(message)}" if message else "")
 
 
-def _judged(gate: Any) -> str:
-    return f"gate of {gate['phase']}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}"
+def _judged(gate: GateEntry) -> str:
+    return f"gate of {gate['phase']}: {gate['verdict']}: {said(gate)}"

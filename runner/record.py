@@ -134,6 +134,7 @@ class GateEntry(TypedDict):
     reason: str
     estimate: NotRequired[Any]
     n: NotRequired[Any]
+    about: NotRequired[str]
     why: NotRequired[str]
     waiver: NotRequired["SignOff"]
 
@@ -194,10 +195,11 @@ class RequestEntry(TypedDict):
     taken_from: str | None
     fresh: bool
     timeout: float | None
+    workspace: NotRequired[str | None]
 
 
 class Record(TypedDict):
-    """The whole of run.json. Times are UTC, ISO 8601; durations are seconds."""
+    """The whole of run.json. Times are UTC, ISO 8601; durations are seconds, of a run those of all its runners."""
 
     schema: int
     run_id: str

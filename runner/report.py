@@ -37,6 +37,7 @@ VERDICTS = {
     "waived": ("warn", "! waived"),
     "not-applicable": ("none", "– not applicable"),
 }
+URGENT = ("fail", "inconclusive", "waived")  # verdicts that come first, in this order
 STATUSES = {
     "succeeded": ("good", "✓ succeeded"),
     "cached": ("good", "✓ reused"),
@@ -85,6 +86,7 @@ class Judged:
     interval: str
     bound: str
     n: str
+    about: str
     reason: str
     why: str
 
@@ -145,7 +147,7 @@ def page(found: Record, run_dir: Path) -> str:
         headline=headline,
         reason=decision["reason"],
         failures=[(name, entry, NEXT[entry["cause"] or "internal"]) for name, entry in _failed(phases)],
-        gates=[_judged(gate, phases, found) for gate in found["gates"]],
+        gates=[_judged(gate, phases, found) for gate in sorted(found["gates"], key=_urgency)],
         champions=list(_champions(phases)),
         sign_offs=found.get("sign_offs", []),
         releases=list(_releases(found, run_dir)),
@@ -245,9 +247,15 @@ def _judged(gate: GateEntry, phases: dict[str, PhaseEntry], found: Record) -> Ju
         interval=_estimated(gate, phases),
         bound=f"{BOUNDS[rule[0]]} {shown(gate['bound'])}{reference}" if rule else "",
         n=shown(gate["n"]) if gate.get("n") is not None else "",
+        about=gate.get("about", ""),
         reason=gate["reason"],
         why=gate.get("why", ""),
     )
+
+
+def _urgency(gate: GateEntry) -> int:
+    """Order what a reader must look at before what passed or does not apply; otherwise as it was judged."""
+    return URGENT.index(gate["verdict"]) if gate["verdict"] in URGENT else len(URGENT)
 
 
 def _releases(found: Record, run_dir: Path) -> Iterator[dict[str, Any]]:

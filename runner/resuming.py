@@ -27,6 +27,7 @@ def prepare(run_dir: Path, found: Record) -> Prepared:
         runs=run_dir.parent,
         fresh=asked["fresh"],
         timeout=asked["timeout"],
+        workspace=asked.get("workspace"),
         command=found["command"],
     )
     pipeline = load_pipeline(locate(request.pipeline, request.cwd))
@@ -38,6 +39,7 @@ def prepare(run_dir: Path, found: Record) -> Prepared:
     prepared.params = parameters.resolve_again(pipeline, origin, values, prepared.asked)
     if asked["first"] and asked["taken_from"]:
         prepared.taken = _taken_before(run_dir.parent / asked["taken_from"])
+    planning.check_values(prepared)
     return prepared
 
 

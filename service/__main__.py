@@ -28,7 +28,7 @@ from service import collection, feedback
 from service.app import Application, create_app
 from service.collection_settings import CollectionSettings
 from service.following import Fixed, Following, Source
-from service.model import NoModel, alone, from_folder
+from service.model import NoModel, Routing, alone, from_folder
 from service.settings import BadSettings, Settings
 from service.telemetry import Count, TelemetrySettings, instrument
 from service.transport import Protocol
@@ -130,7 +130,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load(options: argparse.Namespace) -> Source:
-    return Fixed(alone(from_folder(options.model))) if options.model else Following(options.endpoint)
+    return Fixed(alone(from_folder(options.model))) if options.model else Following(options.endpoint, _say_switch)
+
+
+def _say_switch(routing: Routing) -> None:
+    """Print which version answers now, and from which slot."""
+    whole = len(routing.traffic) == 1
+    answering = [
+        f"version {model.version}{'' if whole else f' ({weight} %)'}, from slot {model.slot}"
+        for weight, model in routing.answering()
+    ]
+    print(f"now answers: {routing.name} {'; '.join(answering)}", flush=True)  # noqa: T201
 
 
 def _application(

@@ -19,7 +19,7 @@ from compliance.scorer import LABELS
 from service.body import JSON, read_body, require_json
 from service.collection_settings import CollectionSettings
 from service.correlation import ALLOWED, HEADER, correlation_id, is_identity
-from service.problems import Problem
+from service.problems import Problem, busy
 from service.redaction import Redactor
 from service.settings import Settings
 from service.sinks import Sink, SinkFault, place, sinks
@@ -28,6 +28,7 @@ PATH = "/feedback"
 MOST_BYTES = 16_384  # of a request's body
 MOST_CHARACTERS = 1_000  # of a comment
 MOST_ITEMS = 1_000_000  # of a request
+AGAIN_SECONDS = 5  # after which a decision that was not stored may be sent again
 _KEYS = {"correlation_id", "item", "label", "comment"}
 
 
@@ -101,10 +102,8 @@ async def take(request: Request, feedback: Feedback | None, seconds: int) -> Res
     try:
         await run_in_threadpool(feedback.store, decision)
     except SinkFault as error:
-        problem = Problem(
-            503, "not-stored", "the decision is not stored, since the storage does not answer; send it again"
-        )
-        raise problem from error
+        detail = "the decision is not stored, since the storage does not answer; send it again"
+        raise busy(503, detail, AGAIN_SECONDS, "not-stored") from error
     return Response(
         orjson.dumps({"stored": decision, "correlation_id": identity}), 201, {HEADER: identity}, media_type=JSON
     )

@@ -7,6 +7,7 @@ ends with it. A state that cannot be followed leaves the routing as it is, is lo
 import asyncio
 import gc
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,15 +55,17 @@ class Following:
 
     Args:
         folder: The endpoint.
+        tell: Hears of each routing by which another model answers, or another share of the requests.
 
     Raises:
         NoModel, ModelCorrupt: As `from_endpoint` says.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, tell: Callable[[Routing], None] = lambda _: None):
         self.generation = 1  # counts the states that were followed
         self.fault = ""  # why the state that stands there now is not followed
         self._folder = folder
+        self._tell = tell
         self._stamp = _stamp(folder)
         self.routing = from_endpoint(folder)
 
@@ -90,11 +93,13 @@ class Following:
             logger.exception("the state of %s cannot be followed", self._folder)
             self.fault = repr(error)
         else:
-            self.routing = routing
+            before, self.routing = self.routing, routing
             self.generation += 1
             self.fault = ""
             gc.collect()
             gc.freeze()
+            if routing.answering() != before.answering():
+                self._tell(routing)
             logger.info("follows generation %d of %s: traffic %s", self.generation, self._folder, dict(routing.traffic))
 
     def _load(self) -> Routing:

@@ -108,6 +108,13 @@ class Routing:
             if percent >= WHOLE or _point(identity, b"mirror") < percent:
                 yield self.models[name]
 
+    def answering(self) -> list[tuple[int, ServedModel]]:
+        """Give the models that answer with their per cent of the requests, the largest share first."""
+        return sorted(
+            ((weight, self.models[name]) for name, weight in self.traffic.items()),
+            key=lambda part: (-part[0], str(part[1].slot)),
+        )
+
     @property
     def name(self) -> str:
         """Give the name of the models."""

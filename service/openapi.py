@@ -1,12 +1,9 @@
 """The description of the service: an OpenAPI 3.1 document, with the limits that hold."""
 
-from typing import Any
-
-from compliance.scorer import LABELS
-from service.inference import INPUT, LENGTH_HEADER, OUTPUTS
+from service.inference import LENGTH_HEADER
+from service.schemas import IDENTITY_PATTERN, Schema, reference, schemas
 from service.settings import Settings
 
-Schema = dict[str, Any]
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 REFUSALS = {
@@ -23,9 +20,9 @@ REFUSALS = {
     "501": "The service stores no decisions.",
     "503": "The service has too much to do, or is about to end; `retry-after` says when to ask again.",
 }
+LATER = ("429", "503")  # these say when to ask again
 SEEN = ("400", "401", "404", "405")  # by whoever asks for something by GET
 ANSWERING = tuple(status for status in REFUSALS if status != "501")  # of what scores
-IDENTITY_PATTERN = "^[A-Za-z0-9._:-]{1,128}$"
 
 
 def document(settings: Settings, version: str, *, maximum_length: int) -> Schema:
@@ -42,31 +39,38 @@ def document(settings: Settings, version: str, *, maximum_length: int) -> Schema
         "info": {
             "title": "Scoring service",
             "version": version,
-            "description": "Labels descriptions of components as compliant or non-compliant.",
+            "description": "Labels descriptions of components as compliant or non-compliant. Every answer has the "
+            "header `x-correlation-id`; a refusal is a problem document (RFC 9457). docs/API.md says more.",
         },
-        "paths": _scoring() | _feedback() | _inference() | _health() | _descriptions(),
+        "paths": _scoring(settings) | _feedback() | _inference() | _health() | _descriptions(),
         "security": protected,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}} if protected else {},
-            "schemas": _schemas(settings, maximum_length),
-            "responses": {f"Problem{status}": _problem(says) for status, says in REFUSALS.items()},
+            "schemas": schemas(settings, maximum_length),
+            "responses": {f"Problem{status}": _problem(status, says) for status, says in REFUSALS.items()},
         },
     }
 
 
-def _scoring() -> Schema:
-    explain = {"name": "explain", "in": "query", "description": "Add the contributions of words.", "schema": _enum()}
+def _scoring(settings: Settings) -> Schema:
+    explain = {
+        "name": "explain",
+        "in": "query",
+        "description": "`true` adds to each result what its words did to it, as `words`; "
+        f"for up to {settings.explained_texts:,} texts.",
+        "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
+    }
     slot = {
         "name": "azureml-model-deployment",
         "in": "header",
-        "description": "Slot that is to answer, whatever its share of the traffic.",
+        "description": "Slot that is to answer, whatever its share of the traffic; one of those that hold a model.",
         "schema": {"type": "string", "examples": ["blue"]},
     }
     operation = {
         "summary": "Label texts",
         "operationId": "score",
         "parameters": [explain, _identity(), slot],
-        "requestBody": {"required": True, "content": {JSON: {"schema": _ref("Texts")}}},
+        "requestBody": {"required": True, "content": {JSON: {"schema": reference("Texts")}}},
         "responses": _responses("Scored", ANSWERING),
     }
     return {"/score": {"post": operation}}
@@ -77,9 +81,9 @@ def _feedback() -> Schema:
         "summary": "Keep a technician's decision on an answer",
         "operationId": "feedback",
         "parameters": [_identity()],
-        "requestBody": {"required": True, "content": {JSON: {"schema": _ref("Decision")}}},
-        "responses": {"201": {"description": "It is stored.", "content": {JSON: {"schema": _ref("Anything")}}}}
-        | _refusals((*SEEN, "413", "415", "422", "500", "501", "503")),
+        "requestBody": {"required": True, "content": {JSON: {"schema": reference("Decision")}}},
+        "responses": {"201": {"description": "It is stored.", "content": {JSON: {"schema": reference("Stored")}}}}
+        | _refusals((*SEEN, "408", "413", "415", "422", "500", "501", "503")),
     }
     return {"/feedback": {"post": operation}}
 
@@ -96,7 +100,7 @@ def _inference() -> Schema:
                 "schema": {"type": "integer", "minimum": 0},
             },
         ],
-        "requestBody": {"required": True, "content": {JSON: {"schema": _ref("InferenceRequest")}}},
+        "requestBody": {"required": True, "content": {JSON: {"schema": reference("InferenceRequest")}}},
         "responses": _responses("InferenceAnswer", ANSWERING),
     }
     found: Schema = {"/v2": {"get": _get("Metadata of the server", "serverMetadata", "ServerMetadata")}}
@@ -138,121 +142,15 @@ def _descriptions() -> Schema:
     }
 
 
-def _schemas(settings: Settings, maximum_length: int) -> Schema:
-    texts: Schema = {
-        "type": "array",
-        "minItems": 1,
-        "maxItems": settings.maximum_texts,
-        "items": {"type": "string", "maxLength": maximum_length},
-        "examples": [["good condition steel component", "poor condition iron component"]],
-    }
-    wrapped = _closed({"data": texts})
-    return {
-        "Texts": {"oneOf": [texts, wrapped]},
-        "Word": _open(word="string", start="integer", end="integer", without="number", log_odds="number"),
-        "Result": _object(
-            {
-                "label": {"type": "string"},
-                "probability": {"type": "number", "minimum": 0, "maximum": 1},
-                "words": {"type": "array", "items": _ref("Word")},
-            },
-            required=["label", "probability"],
-        ),
-        "Model": _object({"name": _type("string"), "version": _type("integer", "null"), "digest": _type("string")}),
-        "Scored": _object(
-            {
-                "model": _ref("Model"),
-                "slot": _type("string", "null"),
-                "results": {"type": "array", "items": _ref("Result")},
-                "correlation_id": _type("string"),
-            }
-        ),
-        "Decision": _object(
-            {
-                "correlation_id": {"type": "string", "pattern": IDENTITY_PATTERN},
-                "item": {"type": "integer", "minimum": 0},
-                "label": {"enum": list(LABELS)},
-                "comment": _type("string"),
-            },
-            required=["correlation_id", "label"],
-        ),
-        "Problem": _open(
-            type="string", title="string", status="integer", detail="string", error="string", correlation_id="string"
-        ),
-        "Health": _object({"status": {"enum": ["live", "ready"]}}),
-        "ServerLive": _open(live="boolean"),
-        "ServerReady": _open(ready="boolean"),
-        "ServerMetadata": _object(
-            {"name": _type("string"), "version": _type("string"), "extensions": {"type": "array"}}
-        ),
-        "ModelReady": _open(name="string", ready="boolean"),
-        "ModelMetadata": _object(
-            {
-                "name": _type("string"),
-                "versions": {"type": "array", "items": _type("string")},
-                "platform": _type("string"),
-                "inputs": {"type": "array", "items": _ref("TensorMetadata")},
-                "outputs": {"type": "array", "items": _ref("TensorMetadata")},
-            }
-        ),
-        "TensorMetadata": _object(
-            {
-                "name": _type("string"),
-                "datatype": _type("string"),
-                "shape": {"type": "array", "items": _type("integer")},
-            }
-        ),
-        "InferenceRequest": _request(settings, maximum_length),
-        "InferenceAnswer": _object(
-            {
-                "model_name": _type("string"),
-                "model_version": _type("string"),
-                "id": _type("string"),
-                "parameters": _type("object"),
-                "outputs": {"type": "array", "items": _type("object")},
-            },
-            required=["model_name", "outputs"],
-        ),
-        "Anything": _type("object"),
-    }
-
-
-def _request(settings: Settings, maximum_length: int) -> Schema:
-    tensor = _object(
-        {
-            "name": {"const": INPUT},
-            "datatype": {"const": "BYTES"},
-            "shape": {"type": "array", "minItems": 1, "maxItems": 2, "items": {"type": "integer", "minimum": 1}},
-            "parameters": _type("object"),
-            "data": {
-                "type": "array",
-                "maxItems": settings.maximum_texts,
-                "items": {"type": "string", "maxLength": maximum_length},
-            },
-        },
-        required=["name", "datatype", "shape"],
-    )
-    output = _object({"name": {"enum": list(OUTPUTS)}, "parameters": _type("object")}, required=["name"])
-    return _object(
-        {
-            "id": _type("string"),
-            "parameters": _type("object"),
-            "inputs": {"type": "array", "minItems": 1, "maxItems": 1, "items": tensor},
-            "outputs": {"type": "array", "items": output},
-        },
-        required=["inputs"],
-    ) | {"examples": [{"inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [1], "data": ["new steel"]}]}]}
-
-
 def _get(summary: str, name: str, schema: str, *more: str) -> Schema:
     return {"summary": summary, "operationId": name, "responses": _responses(schema, (*SEEN, *more))}
 
 
 def _responses(schema: str, statuses: tuple[str, ...]) -> Schema:
-    content = {JSON: {"schema": _ref(schema)}}
+    content = {JSON: {"schema": reference(schema)}}
     if schema == "InferenceAnswer":
         content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
-    return {"200": {"description": "The answer.", "content": content}} | _refusals(statuses)
+    return {"200": {"description": "", "content": content}} | _refusals(statuses)
 
 
 def _refusals(statuses: tuple[str, ...]) -> Schema:
@@ -260,8 +158,12 @@ def _refusals(statuses: tuple[str, ...]) -> Schema:
     return {status: {"$ref": f"#/components/responses/Problem{status}"} for status in known}
 
 
-def _problem(says: str) -> Schema:
-    return {"description": says, "content": {PROBLEM: {"schema": _ref("Problem")}}}
+def _problem(status: str, says: str) -> Schema:
+    problem: Schema = {"description": says, "content": {PROBLEM: {"schema": reference("Problem")}}}
+    if status in LATER:
+        seconds = {"type": "integer", "minimum": 1}
+        problem["headers"] = {"retry-after": {"description": "Seconds.", "required": True, "schema": seconds}}
+    return problem
 
 
 def _identity() -> Schema:
@@ -274,28 +176,6 @@ def _identity() -> Schema:
 
 
 def _path(name: str) -> Schema:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-
-
-def _enum() -> Schema:
-    return {"type": "string", "enum": ["true", "false"], "default": "false"}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _type(*names: str) -> Schema:
-    return {"type": names[0] if len(names) == 1 else list(names)}
-
-
-def _open(**types: str) -> Schema:
-    return _object({name: _type(kind) for name, kind in types.items()})
-
-
-def _object(properties: Schema, required: list[str] | None = None) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties) if required is None else required}
-
-
-def _closed(properties: Schema) -> Schema:
-    return _object(properties) | {"additionalProperties": False}
+    says = {"name": "The model's name, as every answer has it.", "version": "One of those that the slots hold."}[name]
+    kind = {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "description": says, "schema": kind}

@@ -35,9 +35,12 @@ class Problem(Exception):
         super().__init__(detail)
 
 
-def busy(status: int, detail: str, seconds: int = 1) -> Problem:
-    """Give the problem of a service that has too much to do, and when to ask again."""
-    return Problem(status, "busy", detail, {"retry-after": str(seconds)})
+def busy(status: int, detail: str, seconds: int = 1, kind: str = "busy") -> Problem:
+    """Give the problem of a service that cannot answer now, by default for it has too much to do.
+
+    Every 429 and 503 comes from here, so that each says after how many seconds to ask again.
+    """
+    return Problem(status, kind, detail, {"retry-after": str(seconds)})
 
 
 def defect(error: Exception, identity: str) -> Problem:

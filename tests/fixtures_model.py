@@ -25,8 +25,13 @@ TEXTS = (
 MakeModel = Callable[..., Path]
 
 
-def onnx_bytes(bias: float = 0.0) -> bytes:
-    """Give a graph with input `text` string[N] and output `probability` float[N, 1]."""
+def onnx_bytes(bias: float = 0.0, scale: float = 1.0) -> bytes:
+    """Give a graph with input `text` string[N] and output `probability` float[N, 1].
+
+    Args:
+        bias: What a text without known words scores.
+        scale: Times which each weight counts: with 10, one word is enough to be as sure as a float32 can tell.
+    """
     nodes = [
         helper.make_node("StringNormalizer", ["text"], ["lower"], case_change_action="LOWER", locale="C"),
         helper.make_node(
@@ -45,7 +50,7 @@ def onnx_bytes(bias: float = 0.0) -> bytes:
             ["weights"],
             domain="ai.onnx.ml",
             keys_strings=list(WEIGHTS),
-            values_floats=list(WEIGHTS.values()),
+            values_floats=[scale * weight for weight in WEIGHTS.values()],
             default_float=0.0,
         ),
         helper.make_node("ReduceSum", ["weights", "axis"], ["sum"], keepdims=1),
@@ -72,17 +77,18 @@ def onnx_bytes(bias: float = 0.0) -> bytes:
     return model.SerializeToString()
 
 
-def write_model(
+def write_model(  # noqa: PLR0913 - all by name
     folder: Path,
     *,
     name: str = "parts",
     bias: float = 0.0,
+    scale: float = 1.0,
     maximum_length: int = 10_000,
     datasheet: dict[str, object] | None = None,
 ) -> Path:
     """Write a complete model folder and give it."""
     folder.mkdir(parents=True)
-    files = {"model.onnx": onnx_bytes(bias), "MODEL_CARD.md": b"# A model for tests\n"}
+    files = {"model.onnx": onnx_bytes(bias, scale), "MODEL_CARD.md": b"# A model for tests\n"}
     for file, content in files.items():
         (folder / file).write_bytes(content)
     manifest = {

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from runner import gates, planning, record, single
+from runner.cli import next_step
 from runner.errors import BadRequest
 from runner.gates import NoEvidence, Reference
 from runner.pipeline import Pipeline, load_pipeline, locate
 from runner.record import GateEntry, Record
+from runner.terminal import first_line
 
 FILE = "candidate.json"
 FOLDER = "releases"  # of a run: the candidate, and a folder for each attempt
@@ -98,10 +100,10 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
 
     The gates are judged anew from the folders that the releasing phase reads: what was touched since is no evidence.
     Whatever else stopped the run keeps it from every environment but the one that it went to itself, where it may try
-    again.
+    again; a run that failed or was interrupted goes nowhere.
 
     Raises:
-        BadRequest: The run has nothing to release, or a gate stops it.
+        BadRequest: The run did not end as planned or has nothing to release, or a gate stops it.
     """
     from delivery import release
     from delivery.approvals import release_digest
@@ -109,18 +111,20 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
 
     pipeline = pipeline_of(run_dir, found)
     phase, name = pipeline.release.phase, run_dir.name
+    if found["status"] in ("failed", "interrupted"):
+        reason = first_line(found["decision"]["reason"]) if found["decision"] else ""
+        raise BadRequest(f"{name}: {found['status']}: {reason}", next_step=f"trey resume {name}")
     if phase not in pipeline.every:
         fault = f"{pipeline.path.name} has no phase {phase}, which would release"
         raise BadRequest(fault, next_step=f"name it in {pipeline.path}: release: {{phase: NAME}}")
     folders = {edge: run_dir / edge for edge in pipeline.edges[phase]}
     judgement = single.judge(pipeline, phase, folders)
-    own = found["phases"][phase]["params"].get("environment") if phase in found["phases"] else None
+    own = found["phases"][phase]["params"].get(planning.ENVIRONMENT) if phase in found["phases"] else None
     before = [] if environment == own else found["gates"]
     stopping = [gate for gate in [*judgement.gates, *before] if gate["verdict"] in record.STOPPING]
     if stopping:
-        said = (f"{name}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}" for gate in stopping)
-        step = f"trey resume {name}" if found["status"] != "succeeded" else f"trey show {name}"
-        raise BadRequest(*dict.fromkeys(said), next_step=step)
+        said = (f"{name}: {gate['verdict']}: {gates.said(gate)}" for gate in stopping)
+        raise BadRequest(*dict.fromkeys(said), next_step=next_step.past(stopping, found, name))
     model = _model(name, found, judgement, phase)
     manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])
     folder = run_dir / FOLDER

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli import options
+from runner.cli import live, next_step, options
 
 if TYPE_CHECKING:
-    from runner.planning import PlannedPhase, Request
+    from runner.planning import Plan, Request
     from runner.record import Record
 
 
@@ -33,6 +33,7 @@ def run(ctx: click.Context, /, as_json: bool, fail_on_stop: bool, **asked: Any) 
       trey run
       trey run --params params/ci.yaml --set train.epochs=8
       trey run --from evaluate --set evaluate.threshold=0.6
+      trey run --engine azureml --params params/prod.yaml
     """
     from runner import lifecycle
     from runner.progress import Progress
@@ -80,7 +81,7 @@ def resume(  # noqa: PLR0913, PLR0917  # one for each option
 def plan(as_json: bool, **asked: Any) -> None:
     """Show phases, edges, gates, and what would run and why.
 
-    Starts nothing and writes nothing.
+    Starts nothing and writes nothing. Last come the rules of the outcome, which must hold after the last phase.
 
     \b
     Examples:
@@ -89,8 +90,8 @@ def plan(as_json: bool, **asked: Any) -> None:
     """
     from runner import planning
 
-    phases = planning.plan(_request(asked))
-    click.echo(json.dumps(_plan_json(phases), indent=1, ensure_ascii=False) if as_json else _plan_text(phases))
+    planned = planning.plan(_request(asked))
+    click.echo(json.dumps(_plan_json(planned), indent=1, ensure_ascii=False) if as_json else _plan_text(planned))
 
 
 @click.command()
@@ -99,6 +100,7 @@ def plan(as_json: bool, **asked: Any) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="Where it writes.")
 @options.values
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="Where the phase runs.")
+@click.option("--run-id", default="", metavar="ID", help="The run that the phase belongs to, where it is told of one.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit for the phase.")
 @click.option("--fail-on-stop", is_flag=True, help="End with 3 where a gate stops the phase.")
 @options.PIPELINE
@@ -130,7 +132,7 @@ def _finish(  # noqa: PLR0913
     """Say what a run came to, and end with its code."""
     from runner import record
 
-    name = str(_near(run_dir)) if elsewhere else found["run_id"]
+    name = str(live.near(run_dir)) if elsewhere else found["run_id"]
     click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _summary(run_dir, found, name))
     ctx.exit(record.exit_code(found, fail_on_stop=fail_on_stop))
 
@@ -146,38 +148,12 @@ def _request(asked: dict[str, Any]) -> "Request":
 
 def _summary(run_dir: Path, found: "Record", name: str) -> str:
     decision = found["decision"] or {"verdict": "incomplete", "reason": ""}
-    report = _near(run_dir / "report.html")
+    report = live.near(run_dir / "report.html")
     lines = [f"{decision['verdict']}: {decision['reason']}", f"report: {report}"]
-    return "\n".join([*lines, f"next: {_next_step(found, name)}"])
+    return "\n".join([*lines, f"next: {next_step.after(found, name)}"])
 
 
-def _next_step(found: "Record", name: str) -> str:
-    if found["status"] == "interrupted":
-        return f"trey resume {name}"
-    return _without_end(found["command"]) if _ended_early(found) else f"trey show {name}"
-
-
-def _ended_early(found: "Record") -> bool:
-    return found["status"] == "succeeded" and any(one["status"] == "skipped" for one in found["phases"].values())
-
-
-def _without_end(command: str) -> str:
-    """Give the command that goes on where this one was asked to end, with the same parameters."""
-    words, kept = iter(shlex.split(command)), []
-    for word in words:
-        if word in {"--to", "--run-id"}:
-            next(words, None)
-        elif word != "--fresh" and not word.startswith(("--to=", "--run-id=")):
-            kept.append(word)
-    return shlex.join(kept)
-
-
-def _near(path: Path) -> str:
-    """Name a path from here where that is shorter."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _plan_json(phases: "list[PlannedPhase]") -> dict[str, Any]:
+def _plan_json(planned: "Plan") -> dict[str, Any]:
     return {
         "phases": [
             {
@@ -189,21 +165,23 @@ def _plan_json(phases: "list[PlannedPhase]") -> dict[str, Any]:
                 "gates": phase.gates,
                 "params": phase.params,
             }
-            for phase in phases
-        ]
+            for phase in planned.phases
+        ],
+        "outcome": planned.outcome,
     }
 
 
-def _plan_text(phases: "list[PlannedPhase]") -> str:
-    width = max(len(phase.name) for phase in phases)
+def _plan_text(planned: "Plan") -> str:
+    width = max(len(phase.name) for phase in planned.phases)
     said = {"run": "runs", "cached": "cached", "skipped": "skipped"}
     lines = []
-    for phase in phases:
+    for phase in planned.phases:
         lines.append(f"{phase.name:{width}}  {said[phase.status]:7}  {phase.why}")
         indent = " " * (width + 2)
         if phase.after:
             lines.append(f"{indent}reads {', '.join(phase.after)}")
         lines += [f"{indent}gate {_gate_text(gate)}" for gate in phase.gates]
+    lines += [f"outcome {_gate_text(gate)}" for gate in planned.outcome]
     return "\n".join(lines)
 
 

@@ -48,6 +48,7 @@ def model_in(store: str, environment: str, model_name: str | None, command: str)
     """
     from delivery.endpoint import live_models
     from delivery.errors import DeliveryError
+    from delivery.names import TRIAL
 
     try:
         found = live_models(store, environment)
@@ -58,7 +59,8 @@ def model_in(store: str, environment: str, model_name: str | None, command: str)
     if model_name is None and len(found) == 1:
         return found[0]
     if not found:
-        raise BadRequest(f"no model is live in {environment}, says {store}", next_step="trey run")
+        step = "trey run" if environment in TRIAL else f"trey release RUN --to {environment}"
+        raise BadRequest(f"no model is live in {environment}, says {store}", next_step=step)
     fault = (
         f"{model_name} is not live in {environment}" if model_name else f"{len(found)} models are live in {environment}"
     )

@@ -60,7 +60,12 @@ def request(command: F) -> F:
         RUNS,
         PIPELINE,
         click.option("--fresh", is_flag=True, help="Run every phase, also the unchanged ones."),
-        click.option("--engine", default="local", show_default=True, metavar="NAME", help="Where the phases run."),
+        click.option(
+            "--workspace", metavar="ADDRESS", help="With --engine azureml: azureml://subscriptions/…/workspaces/NAME."
+        ),
+        click.option(
+            "--engine", default="local", show_default=True, metavar="NAME", help="Where the phases run: local, azureml."
+        ),
         click.option("--to", "last", metavar="PHASE", help="End after this phase."),
         click.option(
             "--from", "first", metavar="PHASE", help="Take the phases before it from the newest run that has them."

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from runner import record
+from runner import gates, record
 from runner.cli import options
 from runner.cli.tables import aligned
 from runner.record import Record
+from runner.terminal import first_line
 
+LONGEST = 100  # characters of a reason in the list; trey show has all of it
 RUN = click.argument("name", metavar="RUN")
 
 
@@ -98,9 +100,13 @@ def _table(lines: list[dict[str, Any]]) -> str:
     for line in lines:
         seconds = "" if line["seconds"] is None else f"{line['seconds']:.1f}"
         rows.append(
-            [line["run_id"], line["status"], seconds, str(line["ran"]), str(line["reused"]), line["reason"] or ""]
+            [line["run_id"], line["status"], seconds, str(line["ran"]), str(line["reused"]), _short(line["reason"])]
         )
     return aligned(rows)
+
+
+def _short(reason: str | None) -> str:
+    return first_line(reason or "", LONGEST)
 
 
 def _summary(found: Record, run_dir: Path) -> str:
@@ -110,9 +116,9 @@ def _summary(found: Record, run_dir: Path) -> str:
     lines = [f"{found['run_id']}  {decision['verdict']}: {decision['reason']}", ""]
     for phase, entry in found["phases"].items():
         seconds = "" if entry["seconds"] is None else f"{entry['seconds']:7.1f} s"
-        lines.append(f"{phase:<12}{entry['status']:<11}{seconds:>9}  {entry['message'] or entry['why']}")
+        lines.append(f"{phase:<12}{entry['status']:<11}{seconds:>9}  {first_line(entry['message'] or entry['why'])}")
     for gate in found["gates"]:
-        lines.append(f"gate of {gate['phase']}: {gate['verdict']}: {gate['scrap'] or 'no rules'}: {gate['reason']}")
+        lines.append(f"gate of {gate['phase']}: {gate['verdict']}: {gates.said(gate)}")
     lines += [
         f"{one['kind']} of {one['subject']} by {one['by']}, {one['at'][:16].replace('T', ' ')} UTC: {one['comment']}"
         for one in found.get("sign_offs", [])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import gates, identity, record, single
+from runner import gates, identity, planning, record, single
 from runner.cli import candidate, live, options
 from runner.errors import BadRequest, RunFailed
 from runner.gates import NoEvidence, Reference
@@ -110,6 +110,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     again = f"trey rollback --env {environment} --model {name}"
     started = time.monotonic()
     try:
+        undone = "" if champion_only else endpoint.claim()
         slot = endpoint.live() if champion_only else endpoint.roll_back()
         seconds = time.monotonic() - started
     except DeliveryError as error:
@@ -133,8 +134,10 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         "digest": slot.digest,
         "slot": slot.name,
         "seconds": round(seconds, 3),
+        "undone": undone,
     }
     lines = [
+        *([undone] if undone else []),
         f"{environment} answers with {name} version {slot.version}, digest {slot.digest[:12]}…, from slot {slot.name}; "
         + ("nothing was switched" if champion_only else f"switched in {seconds:.2f} s"),
         f"champion of {environment}: version {slot.version}",
@@ -203,7 +206,7 @@ def _execute(
         engine=found["engine"],
         timeout=timeout,
         pipeline=new.pipeline.path,
-        values=found["phases"][phase]["params"] | {"environment": entry["environment"]},
+        values=found["phases"][phase]["params"] | {planning.ENVIRONMENT: entry["environment"]},
         sign_offs=new.signed(found),
         run_id=run_dir.name,
         why=f"release to {entry['environment']} by {entry['by']}",

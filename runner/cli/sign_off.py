@@ -9,8 +9,9 @@ from typing import Any, cast
 import click
 
 from runner import gates, identity, record
-from runner.cli import candidate, live, options
+from runner.cli import candidate, live, next_step, options
 from runner.errors import BadRequest
+from runner.pipeline import Pipeline
 from runner.record import GateEntry, Record, SignOff
 
 RUN = click.argument("name", metavar="RUN")
@@ -55,12 +56,8 @@ def approve(  # noqa: PLR0913, PLR0917 - one for each option
     with record.amend(run_dir) as found:
         new = candidate.compose(run_dir, found, environment)
         policy = new.pipeline.release
-        if who in found.get("authors", []) and not policy.allow_self_approval:
-            raise BadRequest(
-                f"{who} is an author of {run_dir.name}, and authors do not approve their own run; "
-                f"a team of one allows it in {new.pipeline.path.name}: release: {{allow_self_approval: true}}",
-                next_step=f"somebody else types: trey approve {run_dir.name} --env {environment} --comment WHY",
-            )
+        again = f"trey approve {run_dir.name} --env {environment} --comment WHY"
+        _check_independent(who, found, new.pipeline, "do not approve it", again)
         decided = approvals.approval(
             environment=environment,
             by=who,
@@ -143,7 +140,8 @@ def waive(  # noqa: PLR0913, PLR0917 - one for each option
     """Let a rule pass that had too little data to tell, and say why.
 
     Only a rule whose verdict is inconclusive can be waived, not one that failed, and never missing evidence. The waiver
-    is bound to the model's digest, the rule and the value. Afterwards, trey resume judges again and goes on.
+    is bound to the model's digest, the rule and the value. Afterwards, trey resume judges again and goes on. Who
+    started or resumed the run cannot waive, unless pipeline.yaml allows that (allow_self_approval).
 
     \b
     Example:
@@ -154,6 +152,8 @@ def waive(  # noqa: PLR0913, PLR0917 - one for each option
     run_dir, who = _asked(name, pipeline, runs, reason, by)
     with record.amend(run_dir) as found:
         waivable = _waivable(run_dir, found, gate)
+        again = f"trey waive {run_dir.name} --gate {gate} --reason WHY"
+        _check_independent(who, found, candidate.pipeline_of(run_dir, found), "waive nothing of it", again)
         digest = gates.judged_digest(found["phases"], gate.partition(".")[0])
         decided = [
             approvals.waiver(gate=cast(Mapping[str, Any], one), by=who, comment=reason.strip(), digest=digest,
@@ -161,13 +161,30 @@ def waive(  # noqa: PLR0913, PLR0917 - one for each option
             for one in waivable
         ]  # fmt: skip
         _add(found, *decided)
+        stopping = [one for one in found["gates"] if one["verdict"] in record.STOPPING]
     lines = [
-        f"waived: {gate}: {waivable[0]['reason']}",
+        f"waived: {gates.said(waivable[0])}",
         f"by {approvals.said(decided[0])}, for digest {digest[:12]}…: {decided[0]['comment']}",
         f"the name {who} {TRUST}",
-        f"next: trey resume {run_dir.name}",
+        f"next: {next_step.past(stopping, found, run_dir.name)}",
     ]
     _told(run_dir, decided[0], lines, as_json)
+
+
+def _check_independent(who: str, found: Record, pipeline: Pipeline, rule: str, again: str) -> None:
+    """Keep authors from signing what they made, where the pipeline does not allow it.
+
+    Raises:
+        BadRequest: This is one of them.
+    """
+    authors = found.get("authors", [])
+    if who not in authors or pipeline.release.allow_self_approval:
+        return
+    raise BadRequest(
+        f"{who} is an author of {found['run_id']}, and its authors ({', '.join(authors)}) {rule}; "
+        f"a team of one allows it in {pipeline.path.name}: release: {{allow_self_approval: true}}",
+        next_step=f"somebody else types: {again}",
+    )
 
 
 def _waivable(run_dir: Path, found: Record, name: str) -> list[GateEntry]:

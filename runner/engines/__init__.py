@@ -1,4 +1,4 @@
-"""Where phases run: a name and a class with one method. The class is imported when it is asked for."""
+"""Where phases run: a name and a class. The class is imported when it is asked for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,12 @@ from runner.references import Secret
 
 if TYPE_CHECKING:
     from runner.execute import CellEvent, Outcome
+    from runner.phase import Listener
+    from runner.pipeline import Pipeline
+    from runner.planning import Prepared
+    from runner.record import Record, RunStatus
 
-ENGINES = {"local": "runner.engines.local:LocalEngine"}
+ENGINES = {"local": "runner.engines.local:LocalEngine", "azureml": "runner.engines.azureml:AzureEngine"}
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,57 @@ class Job:
     reserve: Path | None = None
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What a run has come to, and what is to follow: what an engine needs that sends several phases on together.
+
+    Attributes:
+        run_dir: The run's folder, with the output of the phases that stand.
+        pipeline: The pipeline.
+        params: The values of each phase's parameters.
+        phases: The phase that is about to run, and those after it that will, unless a gate stops them.
+        code: Files of the project that these phases use, by their names in it.
+        record: The run's record up to now.
+        timeout: Seconds for each phase, where that was asked for.
+    """
+
+    run_dir: Path
+    pipeline: "Pipeline"
+    params: Mapping[str, Mapping[str, Any]]
+    phases: tuple[str, ...]
+    code: frozenset[str]
+    record: "Record"
+    timeout: float | None
+
+
 class Engine(Protocol):
-    """Runs one phase with the folders it is given, and brings back its folder and its executed notebook."""
+    """Runs one phase with the folders it is given, and brings back its folder and its executed notebook.
+
+    Attributes:
+        remote: Whether phases run elsewhere, by `trey phase`: it resolves secrets there, and repeats what died.
+    """
+
+    remote: bool
+
+    def check(self, prepared: "Prepared") -> None:
+        """Look at a request before anything starts.
+
+        Raises:
+            BadRequest: It cannot run here; every fault is listed.
+        """
+
+    def expect(self, ahead: Ahead, listener: "Listener") -> None:
+        """Hear what is to follow, before a phase runs.
+
+        Raises:
+            RunFailed: Nothing can be sent to where it would run.
+        """
 
     def run(self, job: Job, on_cell: "Callable[[CellEvent], None]") -> "Outcome":
         """Run the phase and say how it ended; a phase that fails is an outcome, not an exception."""
+
+    def close(self, status: "RunStatus") -> str | None:
+        """Let go of what is still at work for a run that has ended so; a sentence on it, where there is one."""
 
 
 def check(name: str) -> None:

@@ -1,16 +1,36 @@
 """Runs a phase on this machine, in a kernel of this interpreter."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from runner.engines import Job
-from runner.execute import CellEvent, Outcome, execute
+from runner.engines import Ahead, Job
+
+if TYPE_CHECKING:
+    from runner.execute import CellEvent, Outcome
+    from runner.phase import Listener
+    from runner.planning import Prepared
+    from runner.record import RunStatus
 
 
 class LocalEngine:
     """The default engine."""
 
-    def run(self, job: Job, on_cell: Callable[[CellEvent], None]) -> Outcome:
+    remote = False
+
+    def check(self, prepared: "Prepared") -> None:
+        """Take any request."""
+
+    def expect(self, ahead: Ahead, listener: "Listener") -> None:
+        """Wait for each phase."""
+
+    def close(self, status: "RunStatus") -> str | None:
+        """Leave nothing behind."""
+        return None
+
+    def run(self, job: Job, on_cell: Callable[["CellEvent"], None]) -> "Outcome":
         """Execute the notebook with papermill."""
+        from runner.execute import execute  # not before: a run in which nothing changed comes without papermill
+
         return execute(
             job.notebook,
             job.executed,

@@ -45,6 +45,13 @@ def test_margins_that_nothing_could_miss_or_keep_are_told_together() -> None:
         evidence.check_margins(missed_limit=0, champion_margin=1, calibration_limit=0.05)
 
 
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_limits_that_nothing_keeps_or_misses_are_refused(value: float) -> None:
+    evidence.check_limits(latency_limit=5, size_limit=0.1)
+    with pytest.raises(BadInput, match=r"latency_limit is .*(.|\n)*size_limit is .*; give a number above 0"):
+        evidence.check_limits(latency_limit=value, size_limit=value)
+
+
 def test_breaches_of_the_rules_are_counted() -> None:
     sound = TEXTS.assign(row=[1, 2])[["row", "text", "normalized", "label"]]
     spoiled = sound.assign(label=np.array([1, 3], np.int8))

@@ -203,9 +203,31 @@ def test_parity_counts_flips_and_the_largest_difference() -> None:
 def test_parity_with_what_is_no_number_is_no_number() -> None:
     found = metrics.parity(np.array([0.1, np.nan]), np.array([0.1, 0.2]), 0.5)
     assert math.isnan(found.maximum_difference)
-    assert found.as_dict() == {"texts": 2, "label_flips": 0, "maximum_difference": None}
+    assert found.as_dict() == {"texts": 2, "label_flips": 1, "maximum_difference": None}
 
 
 def test_an_estimate_reads_as_reports_show_it() -> None:
     assert str(metrics.Estimate(0.5, 0.25, 0.75)) == "0.5000 (0.2500 to 0.7500)"
     assert str(metrics.NOTHING) == "not defined"
+
+
+def test_no_answer_is_a_wrong_answer_wherever_answers_are_counted() -> None:
+    labels, scores = np.array([0, 0, 1, 1]), np.array([np.nan, 0.1, np.nan, np.inf])
+    flags = metrics.flags(scores, 0.5)
+    assert flags.tolist() == [metrics.NO_ANSWER, 0, metrics.NO_ANSWER, metrics.NO_ANSWER]
+    assert metrics.Confusion.count(labels, flags) == metrics.Confusion(caught=0, missed=2, false_alarms=1, passed=1)
+    assert metrics.evaluate(labels, scores, 0.5, seed=1).confusion.errors == 3
+
+
+def test_a_model_without_answers_loses_against_one_with_them() -> None:
+    labels = np.zeros(40, int)
+    silent, answering = metrics.flags(np.full(40, np.nan), 0.5), metrics.flags(np.full(40, 0.1), 0.5)
+    for pair, value in (((silent, answering), -1), ((answering, silent), 1), ((silent, silent), 0)):
+        assert metrics.accuracy_difference(labels, *pair, seed=1).accuracy.value == value
+    against_plain = metrics.accuracy_difference(labels, silent, np.zeros(40, bool), seed=1)
+    assert against_plain.accuracy.value == -1  # a model without a network flags with True and False
+
+
+def test_an_answer_that_only_one_way_gives_is_a_flip() -> None:
+    found = metrics.parity(np.array([0.1, 0.9, np.nan]), np.array([np.nan, 0.9, np.nan]), 0.5)
+    assert found.label_flips == 1

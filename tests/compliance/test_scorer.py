@@ -5,9 +5,9 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -208,8 +208,66 @@ def test_an_explanation_names_the_words_and_what_each_did() -> None:
 
 
 def test_two_words_that_suffice_each_are_both_named() -> None:
-    [plastic, iron] = Scorer.from_onnx(onnx_bytes()).explain("plastic iron")
+    [plastic, iron] = Scorer.from_onnx(onnx_bytes(-1)).explain("plastic iron")
     assert (plastic.log_odds, iron.log_odds) == (pytest.approx(4, abs=0.01), pytest.approx(4, abs=0.01))
+    assert (plastic.decisive, iron.decisive) == (True, True)
+
+
+def test_a_saturated_answer_is_explained_too() -> None:
+    saturated = Scorer.from_onnx(onnx_bytes(-1, scale=10))
+    found = {one.word: one for one in saturated.explain("a poor plastic part of iron, new")}
+    assert {one.without for one in found.values()} == {1.0}
+    assert {one.log_odds for one in found.values()} == {0.0}  # leaving one out says nothing
+    assert {word for word, one in found.items() if one.decisive} == {"poor", "plastic", "iron"}
+    assert [round(found[word].log_odds_alone) for word in ("plastic", "part", "new")] == [17, 0, -15]
+    assert found["iron"].alone == saturated.score(["iron"])[0]
+    left = "a   part of  , new"
+    assert saturated.score([left])[0] < 0.5 < saturated.score([f"{left} poor"])[0]
+
+
+def test_decisive_words_cannot_be_put_back_and_no_more_are_named() -> None:
+    model = Scorer.from_onnx(onnx_bytes(-1))
+
+    def decisive(text: str) -> list[str]:
+        return [one.word for one in model.explain(text) if one.decisive]
+
+    assert decisive("new steel, but iron and poor") == ["iron"]  # "poor" alone is outweighed
+    assert decisive("good steel") == []  # compliant without any word, too
+    assert decisive("iron iron iron") == ["iron"] * 3
+    assert decisive("iron " * (scorer.DECISIVE_WORDS + 1)) == []
+    model = Scorer.from_onnx(onnx_bytes(1))
+    assert decisive("good part of steel") == ["good", "steel"]  # without both it is non-compliant
+
+
+@given(st.lists(st.sampled_from(["iron", "poor", "new", "steel", "part", "good"]), max_size=8), st.floats(-3, 3))
+def test_without_the_decisive_words_the_label_is_the_other_one(words: list[str], bias: float) -> None:
+    model, text = Scorer.from_onnx(onnx_bytes(bias)), " ".join(words)
+    label = model.label(model.score([text])[0])
+    found = model.explain(text)
+    kept = [one.word for one in found if not one.decisive]
+    if len(kept) < len(words):
+        assert model.label(model.score([" ".join(kept)])[0]) != label
+        for one in found:
+            if one.decisive:
+                assert model.label(model.score([" ".join([*kept, one.word])])[0]) == label
+
+
+class Counted(Scorer):
+    """A scorer that counts the texts it is asked for."""
+
+    asked: ClassVar[list[int]] = []
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked.append(len(texts))
+        return super().score(texts)
+
+
+def test_an_explanation_costs_a_bounded_number_of_texts() -> None:
+    counted = Counted(Scorer.from_onnx(onnx_bytes(-1)).session)
+    counted.explain("iron plastic poor fair " * 5 + "part " * 300)
+    most = scorer.DECISIVE_WORDS
+    assert sum(counted.asked) <= 2 * (scorer.EXPLAINED_WORDS + 1) + most + most * (most + 1) // 2
+    assert max(counted.asked) == 2 * (scorer.EXPLAINED_WORDS + 1)
 
 
 def test_a_text_without_words_needs_no_explanation() -> None:
@@ -221,11 +279,16 @@ def test_a_text_without_words_needs_no_explanation() -> None:
         model.explain(None)  # type: ignore[arg-type]
 
 
-@given(st.text(max_size=80))
-def test_any_text_can_be_explained(text: str) -> None:
-    for one in Scorer.from_onnx(onnx_bytes()).explain(text.encode("utf-8", "replace").decode()):
+@pytest.fixture(scope="module")
+def loaded() -> Scorer:
+    return Scorer.from_onnx(onnx_bytes())
+
+
+@given(text=st.text(max_size=80))
+def test_any_text_can_be_explained(loaded: Scorer, text: str) -> None:
+    for one in loaded.explain(text.encode("utf-8", "replace").decode()):
         assert re.fullmatch(scorer.WORD, one.word)
-        assert np.isfinite([one.without, one.log_odds]).all()
+        assert np.isfinite([one.without, one.log_odds, one.alone, one.log_odds_alone]).all()
 
 
 class Answers:

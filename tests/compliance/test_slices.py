@@ -34,6 +34,13 @@ def test_each_value_counts_its_distinct_texts() -> None:
     assert str(table["noncompliant_recall"]["(empty)"]) == "not defined"
 
 
+def test_no_answer_is_a_wrong_answer() -> None:
+    table = slices.measure(ROWS, {name: np.nan for name in SCORES}, "slice_plant", 0.5)
+    assert {estimate.value for estimate in table["accuracy"]} == {0.0}
+    [bound, *_] = slices.bounds({"slice_plant": table}, floor=0.5, minimum=1)
+    assert bound.accuracy.low == 0
+
+
 def test_two_sets_side_by_side() -> None:
     test = slices.measure(ROWS[:3], SCORES, "slice_plant", 0.5)
     later = slices.measure(ROWS[3:], SCORES, "slice_plant", 0.5)

@@ -15,6 +15,7 @@ gates:
     - {scrap: evaluate.recall_low, min: 0.9, estimate: evaluate.recall, n: evaluate.texts}
   deploy:
     - {scrap: register.model_digest, equals: evaluate.model_digest}
+release: {trial: [scratch, staging]}
 """
 DEFAULTS = """
 evaluate: {model_path: %s}

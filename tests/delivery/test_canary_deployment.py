@@ -128,6 +128,15 @@ def test_a_bad_candidate_is_taken_back_with_the_stage_and_the_reason(
     assert endpoint.standby() is None
 
 
+def test_a_stage_without_a_verdict_ends_with_the_look_at_which_its_requests_are_spent(
+    endpoint: Endpoint, candidate: Slot
+) -> None:
+    plan = replace(PLAN, error_margin=1e-6, most_requests=2_900)  # more than equal models can show
+    report = try_out(endpoint, candidate, plan, Simulated(endpoint))
+    assert report.rolled_back.startswith("mirror 100 %: too little data after 3,000 requests and ")
+    assert [look.requests for look in report.looks][-2:] == [2_800, 3_000]  # 200 come between two looks
+
+
 def test_whatever_breaks_meanwhile_the_live_slot_has_all_traffic_again(endpoint: Endpoint, candidate: Slot) -> None:
     def breaks(one: Observation) -> Observation:
         if one.mirrored:

@@ -97,7 +97,8 @@ def test_serve_answers_until_ctrl_c(live: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says", "next_step"),
     [
-        (["--env", "other"], "no model is live in other", "trey run"),
+        (["--env", "production"], "no model is live in prod", "trey release RUN --to production"),
+        (["--env", "scratch"], "no model is live in scratch", "trey run"),
         (["--env", "staging", "--model", "x"], "live are parts", "trey serve --env staging --model parts"),
         (["--env", "../x"], "the environment is '../x'", "trey run --from deploy"),
     ],

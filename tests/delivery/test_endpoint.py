@@ -229,7 +229,7 @@ def test_in_the_middle_of_a_deployment_the_way_back_leads_to_what_is_live(two_ve
     two_versions.shift("green", 50)
     assert two_versions.roll_back().version == 1
     assert two_versions.state()["traffic"] == {"blue": 100, "green": 0}
-    with pytest.raises(EndpointError, match="nothing to go back to"):  # never to a candidate that nobody confirmed
+    with pytest.raises(EndpointError, match="no earlier version"):  # never to a candidate that nobody confirmed
         two_versions.roll_back()
     two_versions.release()
 

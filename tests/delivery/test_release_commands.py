@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
-from delivery import registry
+from delivery import names, registry
 from delivery.approvals import release_digest
 from delivery.endpoint import Endpoint
 from delivery.files import canonical, sha256
-from runner import record
+from runner import fingerprint, record
 from runner.cli import main
+from runner.pipeline import load_pipeline
 from runner.record import Record
 
 from ..fixtures_model import MakeModel, digest_of
+from ..project import ROOT
 from ..runner.conftest import Project
 from . import lifecycle
 
@@ -108,7 +111,7 @@ def test_production_is_refused_until_somebody_else_approves(trey: Trey, run: Pat
     )
     done = trey("approve", "one", "--env", "production", "--comment", "mine", exit_code=2)
     assert done.stderr == (
-        "trey: ada is an author of one, and authors do not approve their own run; a team of one allows it in "
+        "trey: ada is an author of one, and its authors (ada) do not approve it; a team of one allows it in "
         "pipeline.yaml: release: {allow_self_approval: true}\n"
         "next: somebody else types: trey approve one --env production --comment WHY\n"
     )
@@ -231,25 +234,66 @@ def asked_to(run: Path, **values: Any) -> None:
 def test_what_stopped_a_run_after_its_release_keeps_it_from_other_environments(trey: Trey, run: Path) -> None:
     """Such as a canary in staging that was taken back: staging may be tried again, production waits."""
     found = record.load(run)
-    taken_back: Any = found["gates"][-1] | {"phase": "outcome", "verdict": "fail", "reason": "'rolled back' ≠ 'live'"}
-    found["gates"].append(taken_back)
-    found["status"] = "stopped"
+    taken_back: Any = found["gates"][-1] | {"phase": "outcome", "scrap": "deploy.outcome"}
+    found["gates"].append(taken_back | {"verdict": "fail", "reason": "'rolled back' ≠ 'live'"})
+    found["status"], found["command"] = "stopped", "trey run --set deploy.environment=staging"
     record.save(run, found)
     for words in (APPROVE, ("release", "one", "--to", "production")):
         assert trey(*words, exit_code=2).stderr == (
-            "trey: one: fail: register.model_digest: 'rolled back' ≠ 'live'\nnext: trey resume one\n"
+            "trey: one: fail: deploy.outcome: 'rolled back' ≠ 'live'\n"
+            "next: trey run --set deploy.environment=staging --from deploy --fresh\n"
         )
     trey("release", "one", "--to", "staging")
 
 
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_run_that_did_not_end_as_planned_goes_nowhere(trey: Trey, run: Path, status: Any) -> None:
+    """Its model stands in the registry, and nobody knows what it would have done in staging."""
+    found = record.load(run)
+    found["status"] = status
+    found["decision"] = {"verdict": status, "reason": "deploy failed: it was asked to\nby a test"}
+    record.save(run, found)
+    for words in (APPROVE, ("release", "one", "--to", "staging"), ("release", "one", "--to", "production")):
+        assert trey(*words, exit_code=2).stderr == (
+            f"trey: one: {status}: deploy failed: it was asked to …\nnext: trey resume one\n"
+        )
+    assert not list(run.glob("releases/*"))
+
+
 def test_a_run_that_was_told_to_go_to_production_does_not(trey: Trey, made: Project) -> None:
     """The only door is `trey release`: sign-offs cannot be handed in by a parameter."""
-    done = trey("run", "--set", "deploy.environment=production", "--run-id", "two", exit_code=1)
-    assert "nobody approved this release" in done.output
+    before = sorted(made.root.glob("runs/*"))
+    for command in ("run", "plan"):
+        done = trey(command, "--set", "deploy.environment=production", exit_code=2)
+        assert (done.stdout, done.stderr) == (
+            "",
+            "trey: deploy.environment is 'production'; a run goes to scratch or staging alone "
+            "(pipeline.yaml: release: {trial: …})\n"
+            "next: trey run, and then trey release RUN --to production\n",
+        )
     assert "deploy.sign_offs_path is filled by the runner" in (
         trey("run", "--set", "deploy.sign_offs_path=x", exit_code=2).stderr
     )
-    shutil.rmtree(made.root / "runs" / "two")
+    assert sorted(made.root.glob("runs/*")) == before
+
+
+def test_a_run_that_was_told_so_before_does_not_go_on(trey: Trey, run: Path) -> None:
+    """As older versions let it begin."""
+    found: Any = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    params = yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8"))
+    params["deploy"]["environment"] = "production"
+    before = (run / "params.yaml").read_bytes()
+    (run / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    found |= {"status": "failed", "params_sha256": fingerprint.digest_of(params)}
+    (run / "run.json").write_text(json.dumps(found), encoding="utf-8")
+    try:
+        assert "deploy.environment is 'production'" in trey("resume", "one", exit_code=2).stderr
+    finally:
+        (run / "params.yaml").write_bytes(before)
+
+
+def test_the_pipeline_names_the_environments_that_ask_nobody() -> None:
+    assert load_pipeline(ROOT / "params" / "pipeline.yaml").release.trial == names.TRIAL
 
 
 @pytest.mark.parametrize(
@@ -268,8 +312,9 @@ def test_a_run_that_was_told_to_go_to_production_does_not(trey: Trey, made: Proj
         (("waive", "one", "--gate", "evaluate.recall_low", "--reason", "w"), "never a failure or missing", "trey show"),
         (("release", "one", "--to", "../x"), "the environment is '../x'", "trey release --help"),
         (("release", "one", "--to", "scratch"), "scratch is for notebooks by hand", "trey release one --to staging"),
-        (("rollback", "--env", "other"), "no model is live in other", "trey run"),
-        (("rollback", "--env", "staging"), "has nothing to go back to", "trey models"),
+        (("rollback", "--env", "production"), "no model is live in prod", "trey release RUN --to production"),
+        (("rollback", "--env", "scratch"), "no model is live in scratch", "trey run"),
+        (("rollback", "--env", "staging"), "has no earlier version to go back to", "trey models"),
     ],
 )
 def test_a_wrong_request_ends_with_2(trey: Trey, words: tuple[str, ...], says: str, next_step: str) -> None:
@@ -292,10 +337,25 @@ def test_a_run_that_registered_nothing_has_nothing_to_release(trey: Trey, made: 
 
 def test_a_waived_rule_lets_a_stopped_run_go_on(trey: Trey, made: Project, model_dir: Path) -> None:
     words = ("run", "--set", "evaluate.recall_low=0.85", "--run-id", "little")
-    assert trey(*words).stdout.startswith(
-        "stopped: the gates of register stopped the run: evaluate.recall_low: too little"
-    )
+    stopped = trey(*words).stdout
+    assert stopped.startswith("stopped: the gates of register stopped the run: evaluate.recall_low: too little")
+    assert stopped.endswith("next: trey waive little --gate evaluate.recall_low --reason WHY\n")
     folder = made.root / "runs" / "little"
+    words_of_ada = ("waive", "little", "--gate", "evaluate.recall_low", "--reason", "mine")
+    assert trey(*words_of_ada, exit_code=2).stderr == (
+        "trey: ada is an author of little, and its authors (ada) waive nothing of it; a team of one allows it in "
+        "pipeline.yaml: release: {allow_self_approval: true}\n"
+        "next: somebody else types: trey waive little --gate evaluate.recall_low --reason WHY\n"
+    )
+    pipeline = made.root / "params" / "pipeline.yaml"
+    before = pipeline.read_text(encoding="utf-8")
+    pipeline.write_text(before.replace("{trial:", "{allow_self_approval: true, trial:"), encoding="utf-8")
+    try:
+        assert "by ada" in trey(*words_of_ada).stdout
+    finally:
+        pipeline.write_text(before, encoding="utf-8")
+    with record.amend(folder) as found_now:
+        del found_now["sign_offs"]
     said = trey("waive", "little", "--gate", "evaluate.recall_low", "--reason", "checked by hand", "--as", "bob").stdout
     assert re.fullmatch(
         r"waived: evaluate.recall_low: too little data to tell: 0.85 < 0.9, but the estimate 0.97 ≥ 0.9 \(n 40\)\n"
@@ -349,6 +409,12 @@ def test_a_rollback_is_one_step_back_with_the_champion(
     assert champion and champion.version == 1
     found = json.loads(trey(*words, "--champion-only", "--json").stdout)
     assert (found["version"], found["slot"], found["digest"]) == (1, "blue", digest_of(model_dir))
+
+    endpoint.shift("green", 10)
+    endpoint.release()  # as a deployment that is killed
+    told = trey(*words).stdout.splitlines()
+    assert told[0] == "a deployment was interrupted; traffic is back on blue, version 1"
+    assert told[1].startswith("production answers with parts version 1")
 
     endpoint.switch("green")
     endpoint.release()

@@ -8,6 +8,7 @@ from tests.fixtures_model import write_model
 from tests.project import Project
 
 SOURCE, ROWS, PARAMETERS, PIPELINE = "The source", "Its rows", "Parameters", "Pipeline and notebooks"
+QUESTIONS, DATASHEET = "Behavioural tests and challenge sets", "The datasheet"
 INVENTORY = "An inventory to score"
 RUN = "<run>"
 SHOW, NOTHING_STARTED = f"next: trey show {RUN}", "next: trey plan, with the values mended"
@@ -20,6 +21,10 @@ GOOD = [
     for year in range(1960, 2020)
 ]
 SCORE = ("score", "parts.csv", "--model-dir", "model")
+BEHAVIOUR = ("run", "--set", "evaluate.behaviour_source=parts.csv")
+CHALLENGE = ("run", "--set", "evaluate.challenge_source=parts.csv")
+CASE = "plastic,direction,steel part,plastic part,1"  # a sound behavioural case
+ASKED = "test,kind,text,changed,label"
 TO_PREPARE = ("run", "--to", "prepare", "--set", "prepare.source=parts.csv")
 
 Make = Callable[[Project], None]
@@ -261,6 +266,78 @@ CASES = [
         "an unknown phase in a params file",
         params("trian: {epochs: 3}"),
         "there is no phase trian; did you mean train?",
+        **NOT_STARTED,
+        words=("run", "--params", "plant.yaml"),
+    ),
+    Case(
+        PARAMETERS,
+        "a run that names production",
+        absent,
+        "deploy.environment is 'production'; a run goes to scratch or staging alone",
+        **NOT_STARTED | {"last": "next: trey run, and then trey release RUN --to production"},
+        words=("run", "--set", "deploy.environment=production"),
+    ),
+    Case(
+        QUESTIONS,
+        "tests without one of their columns",
+        table(CASE, header=ASKED.replace("changed", "change")),
+        "has no column 'changed'; its columns are 'test', 'kind', 'text', 'change', 'label'; did you mean 'change'?",
+        **NOT_STARTED,
+        words=BEHAVIOUR,
+    ),
+    Case(
+        QUESTIONS,
+        "tests that are not UTF-8",
+        table(CASE.replace("steel", "Bremsträger"), header=ASKED, encoding="latin-1"),
+        "line 2 is not utf-8 (invalid continuation byte); save it as UTF-8",
+        **NOT_STARTED,
+        words=BEHAVIOUR,
+    ),
+    Case(
+        QUESTIONS,
+        "a test of no known kind",
+        table(CASE, CASE.replace("direction", "directional"), header=ASKED),
+        "parts.csv line 3: its kind is not functionality, invariance or direction",
+        **NOT_STARTED,
+        words=BEHAVIOUR,
+    ),
+    Case(
+        QUESTIONS,
+        "a test whose label the source does not use",
+        table(CASE.replace(",1", ",reject"), header=ASKED),
+        "parts.csv line 2: the label is neither '1' nor '0'",
+        **NOT_STARTED,
+        words=BEHAVIOUR,
+    ),
+    Case(
+        QUESTIONS,
+        "challenge sets without the column that names the set",
+        table("steel part,0"),
+        "has no column 'set' (challenge_column); its columns are 'text', 'label'",
+        **NOT_STARTED,
+        words=CHALLENGE,
+    ),
+    Case(
+        QUESTIONS,
+        "a challenge text with both labels",
+        table("steel part,0,new", "Steel part.,1,new", header=f"{HEADER},set"),
+        "parts.csv line 2: the same words stand with both labels",
+        **NOT_STARTED,
+        words=CHALLENGE,
+    ),
+    Case(
+        DATASHEET,
+        "a field that no datasheet has",
+        params("evaluate: {datasheet: {model: connected-car, titel: Parts}}"),
+        "evaluate.datasheet has no field 'titel'; did you mean title?",
+        **NOT_STARTED,
+        words=("run", "--params", "plant.yaml"),
+    ),
+    Case(
+        DATASHEET,
+        "a field that is no text",
+        params("evaluate: {datasheet: {model: connected-car, contact: 42}}"),
+        "plant.yaml: evaluate.datasheet is a mapping whose contact is 42 (int); allowed is dict[str, str]",
         **NOT_STARTED,
         words=("run", "--params", "plant.yaml"),
     ),

@@ -14,9 +14,10 @@ HEAD = """# When something is wrong with the input
 What arrives, what `trey` says, and what is left. The tests run each line (tests/end_to_end/bad_input.py), and this page
 is written from it: `python -m tests.end_to_end.errors_page`.
 
-Nothing starts while something is wrong with parameters, pipeline or notebooks: all faults are listed at once. What is
-wrong with a source is found by the *prepare* notebook, which ends with the cause `bad-input`: the run has a record and
-a report, and the next run goes on from what succeeded. The last line printed is always the next thing to type.
+Nothing starts while something is wrong with parameters, pipeline or notebooks, with behavioural tests, challenge sets
+or the datasheet: all faults are listed at once. What is wrong with a source is found by the *prepare* notebook, which
+ends with the cause `bad-input`: the run has a record and a report, and the next run goes on from what succeeded. The
+last line printed is always the next thing to type.
 """
 COLUMNS = ["what arrived", "exit code", "status, cause in run.json", "the message says", "kept", "last line"]
 

@@ -76,7 +76,7 @@ class Project:
         return record
 
     def plan(self, **asked: Any) -> dict[str, PlannedPhase]:
-        return {phase.name: phase for phase in planning.plan(self.request(**asked))}
+        return {phase.name: phase for phase in planning.plan(self.request(**asked)).phases}
 
 
 @pytest.fixture

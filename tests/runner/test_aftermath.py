@@ -50,6 +50,17 @@ def test_record_notebook_and_report_say_what_became_of_it(abandoned: Path) -> No
     assert (abandoned / "run.json").stat().st_mtime_ns == before
 
 
+def test_a_killed_runner_worked_until_its_last_sign(abandoned: Path) -> None:
+    found = record.load(abandoned)
+    found |= {"status": "running", "finished_at": None, "seconds": 7.0}
+    found["runner"]["started_at"] = "2026-11-23T10:00:00.000Z"
+    record.save(abandoned, found)
+    (abandoned / "events.jsonl").write_text('{"at": "2026-11-23T10:01:00.000Z", "event": "phase-started"}\n{"at"')
+    settle(abandoned)
+    found = record.load(abandoned)
+    assert (found["seconds"], found["finished_at"]) == (67.0, "2026-11-23T10:01:00.000Z")
+
+
 def test_a_runner_at_work_is_left_alone(abandoned: Path) -> None:
     with record.hold(abandoned):
         settle(abandoned)

@@ -94,6 +94,12 @@ def test_a_plan_shows_what_would_run_and_why(chain: Project, monkeypatch: pytest
         "      reads make\n"
         "      gate make.number min 1: pass, 2 ≥ 1\n"
     )
+    (chain.root / "params" / "pipeline.yaml").open("a").write("outcome: [{scrap: use.twice, max: 3}]\n")
+    said = trey(chain, "plan", monkeypatch=monkeypatch).stdout
+    assert said.endswith("2 ≥ 1\noutcome use.twice max 3: fail, 4 > 3\n")
+    assert "outcome" not in trey(chain, "plan", "--to", "make", monkeypatch=monkeypatch).stdout
+    said = trey(chain, "plan", "--fresh", "--json", monkeypatch=monkeypatch).stdout
+    assert json.loads(said)["outcome"] == [{"phase": "outcome", "scrap": "use.twice", "rule": {"max": 3}}]
     told = json.loads(trey(chain, "plan", "--set", "make.number=0", "--json", monkeypatch=monkeypatch).stdout)
     assert [(phase["name"], phase["runs"], phase["why"]) for phase in told["phases"]] == [
         ("make", True, "params make.number 2 → 0"),

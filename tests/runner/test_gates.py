@@ -85,6 +85,29 @@ def test_a_bound_may_be_a_scrap() -> None:
     assert verdict(judged, evaluate=entry(recall_low=0.8))[0] == "fail"
 
 
+ABOUT = Reference("evaluate", "worst")
+
+
+@pytest.mark.parametrize(
+    ("recall_low", "worst", "told"),
+    [
+        (0.5, "tyres", "evaluate.recall_low: 0.5 < 0.95: tyres"),
+        (0.5, 3, "evaluate.recall_low: 0.5 < 0.95: 3"),
+        (0.99, "tyres", "evaluate.recall_low: 0.99 ≥ 0.95"),
+        (0.5, "", "evaluate.recall_low: 0.5 < 0.95"),
+        (0.5, {"value": "tyres", "cell": 3, "fault": "it was glued 2 times"}, "evaluate.recall_low: 0.5 < 0.95"),
+    ],
+)
+def test_what_does_not_pass_is_told_with_what_is_behind_it(recall_low: float, worst: Any, told: str) -> None:
+    [judged] = gates.judge("register", [rule(about=ABOUT)], {"evaluate": entry(recall_low=recall_low, worst=worst)})
+    assert gates.said(judged) == told
+
+
+def test_what_is_behind_a_value_is_no_evidence() -> None:
+    [judged] = gates.judge("register", [rule(about=ABOUT)], {"evaluate": entry(recall_low=0.99)})
+    assert (judged["verdict"], "about" in judged) == ("pass", False)
+
+
 DATA = {"estimate": Reference("evaluate", "recall"), "n": Reference("evaluate", "texts")}
 
 

@@ -281,15 +281,47 @@ def test_to_ends_early_and_decides_nothing(chain: Project) -> None:
     assert found["decision"] == {"verdict": "incomplete", "reason": "it ended after make, as asked (--to make)"}
 
 
+@pytest.fixture
+def checked(chain: Project) -> Project:
+    """Give the chain, whose second phase allows its number up to 8 alone, and does not run to find out."""
+    chain.write(
+        "chain_checks.py",
+        "def of_use(given):\n    number = given['make']['number']\n"
+        "    return [f'make.number is {number}; use takes 8 at most'] if number > 8 else []\n",
+    )
+    path = chain.root / "params" / "pipeline.yaml"
+    path.write_text(f"{path.read_text()}checks: {{use: 'chain_checks:of_use'}}\n", encoding="utf-8")
+    return chain
+
+
+def test_what_a_phase_cannot_mean_is_told_before_anything_starts(checked: Project) -> None:
+    for ask in (checked.run, checked.plan):
+        with pytest.raises(BadRequest) as caught:
+            ask(sets=("make.number=9",))
+        assert caught.value.faults == ("make.number is 9; use takes 8 at most",)
+    assert not (checked.root / "runs").exists()
+    assert checked.run(sets=("make.number=9",), last="make")["status"] == "succeeded"  # use is not asked for
+    with pytest.raises(BadRequest, match="use takes 8 at most"):
+        checked.run(first="use")  # with the number that make had
+    assert checked.run(sets=("make.number=8",))["status"] == "succeeded"
+
+
+def test_a_check_that_cannot_be_imported_is_told(checked: Project) -> None:
+    path = checked.root / "params" / "pipeline.yaml"
+    path.write_text(path.read_text().replace("of_use", "of_us"), encoding="utf-8")
+    with pytest.raises(BadRequest, match=r"checks\.use is chain_checks:of_us, which cannot be imported"):
+        checked.run()
+
+
 def with_outcome(chain: Project, rules: str) -> None:
     path = chain.root / "params" / "pipeline.yaml"
     path.write_text(f"{path.read_text()}outcome: {rules}\n", encoding="utf-8")
 
 
 def test_a_run_whose_outcome_does_not_hold_is_no_release(chain: Project) -> None:
-    with_outcome(chain, "[{scrap: use.twice, max: 5}]")
+    with_outcome(chain, "[{scrap: use.twice, max: 5, about: make.number}]")
     found = chain.run(sets=("make.number=3",))
-    reason = "all phases ended as planned, but the outcome is no release: use.twice: 6 > 5"
+    reason = "all phases ended as planned, but the outcome is no release: use.twice: 6 > 5: 3"
     assert (found["status"], found["decision"]) == ("stopped", {"verdict": "stopped", "reason": reason})
     assert statuses(found) == {"make": "succeeded", "use": "succeeded"}
     assert [(gate["phase"], gate["verdict"]) for gate in found["gates"]] == [("use", "pass"), ("outcome", "fail")]

@@ -79,13 +79,14 @@ def test_gates_are_read(chain: Project) -> None:
     chain.pipeline(
         "phases: [make, use]\n"
         "gates:\n  use:\n"
-        "    - {scrap: make.number, min: make.low, estimate: make.number, n: make.n, when: champion, why: so}\n"
+        "    - {scrap: make.number, min: make.low, estimate: make.number, n: make.n, about: make.number, "
+        "when: champion, why: so}\n"
         "scraps: {make: {number: a, low: b, n: c, champion: d}}\n"
     )
     (rule,) = load_pipeline(chain.root / "params" / "pipeline.yaml").gates["use"]
     assert rule.scrap == rule.estimate == Reference("make", "number")
     assert (rule.kind, rule.bound, rule.n) == ("min", Reference("make", "low"), Reference("make", "n"))
-    assert (rule.when, rule.why) == ("champion", "so")
+    assert (rule.when, rule.why, rule.about) == ("champion", "so", Reference("make", "number"))
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,8 @@ def test_gates_are_read(chain: Project) -> None:
         ("{scrap: make.number, min: 1, when: [champion]}", "when is ['champion']; it must name a scrap of the same"),
         ("{scrap: make.number, min: 1, when: make.low}", "when is 'make.low'; it must name a scrap of the same"),
         ("{scrap: make.number, min: 1, when: champion}", "make documents no scrap champion in `scraps`"),
+        ("{scrap: make.number, min: 1, about: make.numbr}", "documents no scrap numbr in `scraps`; did you mean num"),
+        ("{scrap: make.number, min: 1, about: tyres}", "about is 'tyres'; it must be phase.scrap"),
         ("{scrap: make.number, min: 1, why: 3}", "why is 3; it must be a sentence"),
         ("{scrap: make.number, equals: 1, estimate: make.number}", "an estimate says nothing about equality"),
         ("make.number", "'make.number' is no rule"),
@@ -129,7 +132,7 @@ def test_all_faults_are_told_at_once(chain: Project) -> None:
         "gate: {}\n"
         "gates: {us: [], use: [{scrap: make.numbr, min: 1}, {scrap: make.number, mn: 1}]}\n"
         "uses: {use: [nowhere]}\n"
-        "external: {registry: delivery.external}\n"
+        "external: {registry: delivery.external}\nchecks: {make: checks}\n"
         "lock: absent.txt\n"
         "scraps: {make: {number: n}}\n"
     )
@@ -141,6 +144,7 @@ def test_all_faults_are_told_at_once(chain: Project) -> None:
         "gates.use, rule 2: 'mn' is no key; did you mean min?",
         "gates.use, rule 2: no bound given; exactly one of min, max, equals",
         "uses.use names nowhere, which is no module of the project",
+        "checks.make is 'checks'; it must be module:function",
         "external.registry is 'delivery.external'; it must be module:function",
         f"lock names {chain.root}/params/absent.txt, which is no file",
     ]
@@ -221,7 +225,8 @@ def test_what_an_approval_needs_stands_in_the_pipeline(project: Project) -> None
     assert load_pipeline(path).release == ReleasePolicy("b", True, 0.5)
     wrong = {
         "7": "release is int; it must be a mapping, such as {approval_days: 7}",
-        "{day: 7}": "release: 'day' is no key; allowed are phase, allow_self_approval, approval_days",
+        "{day: 7}": "release: 'day' is no key; allowed are phase, allow_self_approval, approval_days, trial",
+        "{trial: staging}": "release.trial must be a list of names",
         "{phase: c}": "release.phase names 'c'; allowed are a, b",
         "{allow_self_approval: 1}": "release.allow_self_approval is 1; it must be true or false",
         "{approval_days: 0}": "release.approval_days is 0; it must be above 0 and at most 366",

@@ -38,6 +38,19 @@ def test_the_list(project: Project) -> None:
     assert [entry["run_id"] for entry in json.loads(trey(project, "runs", "--json"))] == [run_dir.name]
 
 
+def test_a_reason_of_many_lines_is_told_once_and_listed_by_the_beginning_of_its_first(project: Project) -> None:
+    project.write("params/pipeline.yaml", PIPELINE)
+    fault = f"{'x' * 90} first\nsecond\nthird"
+    project.notebook("measure", f"raise ValueError({fault!r})", parameters='output_dir: str = "x"')
+    pipeline = str(project.root / "params" / "pipeline.yaml")
+    done = CliRunner().invoke(main, ["run", "--pipeline", pipeline])
+    assert done.stderr.splitlines()[-1].endswith("x first …")
+    assert done.stdout.splitlines()[1:3] == ["second", "third"]
+    _, *lines = trey(project, "runs").splitlines()
+    assert [line.rpartition("  ")[2] for line in lines] == [f"measure failed: ValueError in cell 2: {'x' * 61}…"]
+    assert trey(project, "show", "last").count("second") == 1
+
+
 def test_one_run(project: Project) -> None:
     found = ready(project).run()
     run_dir = project.run_dir

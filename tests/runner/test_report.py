@@ -53,6 +53,14 @@ def test_missing_evidence_is_red_and_stops(run: Callable[..., tuple[str, Path]])
     assert '<td class="number bad" data-label="value">missing</td>' in row
 
 
+def test_what_needs_a_look_comes_first_with_what_is_behind_it(run: Callable[..., tuple[str, Path]]) -> None:
+    rules = "{scrap: measure.accuracy, max: 1}\n    - {scrap: measure.accuracy_low, about: measure.accuracy, min: 0.9"
+    html, _ = run(gates=PIPELINE.replace("{scrap: measure.accuracy_low, min: 0.5", rules))
+    verdicts = re.findall(r'<span class="pill \w+">(.*?)</span></td>\n<th scope="row"><?[^<]*<?', html)
+    assert verdicts[:3] == ["✗ fail", "✗ fail", "✓ pass"]
+    assert "measure.<wbr>accuracy_<wbr>low</a>: 0.75<br>" in html
+
+
 def test_a_release_shows_values_intervals_and_reasons(run: Callable[..., tuple[str, Path]]) -> None:
     html, _ = run(gates=PIPELINE.replace("    - {scrap: measure.absent, max: 1}\n", ""))
     assert '<h1 class="good">Release</h1>' in html

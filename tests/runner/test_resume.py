@@ -16,14 +16,14 @@ import pytest
 from runner import lifecycle, record
 from runner.errors import BadRequest, RunBusy
 
-from .conftest import Project, Watcher
+from .conftest import GLUE, Project, Watcher
 from .test_lifecycle import statuses
 
 HERE = Path(__file__).parent
 TIMES = {"created_at", "finished_at", "started_at", "resumed_at", "seconds", "pid"}  # of the record
 TIMES |= {"start_time", "end_time", "duration", "execution"}  # of notebooks
 _TIMES = re.compile(  # of a page: seconds and dates, the command, and how often it was resumed
-    r"\d+(\.\d+)?( s\b|</td>)|\d{4}-\d\d-\d\d \d\d:\d\d|<dd>trey.*?</dd>|\s+· resumed \d+ times?"
+    r"\d+(\.\d+)?( s( in all)?\b|</td>)|\d{4}-\d\d-\d\d \d\d:\d\d|<dd>trey.*?</dd>|\s+· resumed \d+ times?"
 )
 POINTS = 8  # at which the runner is killed; TREY_KILLS=all takes every one
 
@@ -53,6 +53,24 @@ def failing(chain: Project) -> Project:
     return chain
 
 
+def test_a_run_whose_outcome_was_no_release_does_again_what_it_did_there(chain: Project) -> None:
+    """What it did may come out otherwise now: a canary meets other traffic."""
+    chain.notebook(
+        "use",
+        GLUE,
+        "from pathlib import Path\nglue('live', Path('good').exists())",
+        parameters='make_dir: str = "../out/make"\noutput_dir: str = "../out/use"',
+    )
+    chain.pipeline("phases: [make, use]\noutcome: [{scrap: use.live, equals: true}]\nscraps: {use: {live: is it}}\n")
+    assert chain.run(run_id="one")["status"] == "stopped"
+    again = resumed(chain)
+    assert (again["status"], kept(chain)) == ("stopped", ["make"])
+    chain.write("notebooks/good", "")
+    found = resumed(chain)
+    assert (found["status"], kept(chain)) == ("succeeded", ["make"])
+    assert found["phases"]["use"]["why"] == "its outcome was no release"
+
+
 def test_a_failed_run_goes_on_where_it_failed(failing: Project) -> None:
     before = record.load(failing.run_dir)
     assert statuses(before) == {"make": "succeeded", "use": "failed"}
@@ -76,6 +94,23 @@ def test_a_failed_run_goes_on_where_it_failed(failing: Project) -> None:
     ]
     with pytest.raises(BadRequest, match="one succeeded; there is nothing to resume"):
         resumed(failing)
+
+
+def test_the_seconds_of_all_runners_add_up(failing: Project) -> None:
+    first = record.load(failing.run_dir)
+    first["seconds"] = 1000.0
+    record.save(failing.run_dir, first)
+    (failing.root / "notebooks" / "broken").touch()
+    assert (resumed(failing)["seconds"] or 0) > 1000
+    second = record.load(failing.run_dir)
+    second |= {"seconds": 2000.0, "finished_at": None, "status": "running"}  # as of a runner that was killed
+    second["runner"]["started_at"] = "2026-11-23T10:00:00.000Z"
+    record.save(failing.run_dir, second)
+    with (failing.run_dir / "events.jsonl").open("a", encoding="utf-8") as events:
+        events.write('{"at": "2026-11-23T10:50:00.000Z", "event": "cell-started"}\n{"at": "2026-11-23T10:59')
+    (failing.root / "notebooks" / "broken").unlink()
+    assert 5000 < (resumed(failing)["seconds"] or 0) < 5100
+    assert re.search(r"50\d\d s in all", (failing.run_dir / "report.html").read_text(encoding="utf-8"))
 
 
 def test_what_was_touched_or_changed_is_not_kept(failing: Project) -> None:

@@ -128,3 +128,9 @@ def test_a_notebook_that_deletes_its_output_is_told_of(chain: Project) -> None:
         single.run(single.Request("make", cwd=chain.root, out=Path("out")), Watcher(lambda *_: None))  # type: ignore[arg-type]
     entry = json.loads((chain.root / "out" / "_phase" / "phase.json").read_text())["phases"]["make"]
     assert (entry["status"], entry["cause"]) == ("failed", "internal")
+
+
+def test_a_phase_alone_runs_where_it_is_called(chain: Project) -> None:
+    with pytest.raises(BadRequest, match="--engine azureml runs whole lifecycles") as fault:
+        run(chain, "make", "out/make", engine="azureml")
+    assert fault.value.next_step == "trey run --engine azureml"

@@ -52,10 +52,12 @@ class Azurite:
     Attributes:
         port: Where it listens on loopback.
         authority: The file that its certificate is checked with.
+        issuer: What issued the certificate, and may issue others that the same file vouches for.
     """
 
     port: int
     authority: Path
+    issuer: trustme.CA
 
     def url(self, port: int | None = None) -> str:
         """Give the address of the container; by another port where something stands before it."""
@@ -92,7 +94,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 @contextlib.contextmanager
 def _running(node: str, folder: Path) -> Iterator[Azurite]:
     authority, certificate = trustme.CA(), folder / "certificate.pem"
-    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued = authority.issue_cert("localhost", "127.0.0.1", f"{ACCOUNT}.blob.core.localhost")
     authority.cert_pem.write_to_path(folder / "authority.pem")
     issued.private_key_pem.write_to_path(folder / "key.pem")
     certificate.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
@@ -101,7 +103,7 @@ def _running(node: str, folder: Path) -> Iterator[Azurite]:
     command += ["--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence", "--silent"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        yield Azurite(_port(process), folder / "authority.pem")
+        yield Azurite(_port(process), folder / "authority.pem", authority)
     finally:
         process.terminate()
         process.communicate(timeout=30)

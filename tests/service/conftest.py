@@ -1,5 +1,6 @@
 """A scoring process that the tests of this room ask."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import httpx
 import pytest
 
 from ..fixtures_model import make_model, model_dir  # noqa: F401 - fixtures
+from ..project import ROOT
 
 Start = Callable[..., tuple[subprocess.Popen, str]]
+PROGRAMS = ROOT / ".venv-inference-server" / "bin"
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +59,13 @@ def client(url: str) -> Iterator[httpx.Client]:
     """Give a client of that service."""
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """Give the folder of Azure ML's inference server and Triton's client; skip, or fail where they are required."""
+    if (PROGRAMS.parent / "ready").exists():
+        return PROGRAMS
+    if os.environ.get("TREY_REQUIRE_INFERENCE_SERVER") == "1":
+        pytest.fail("TREY_REQUIRE_INFERENCE_SERVER is 1, but there is no .venv-inference-server: make inference-server")
+    pytest.skip("needs .venv-inference-server: make inference-server")

@@ -19,18 +19,7 @@ from compliance.scorer import Scorer
 from ..fixtures_model import TEXTS, digest_of
 from ..project import ROOT
 
-ENVIRONMENT = ROOT / ".venv-inference-server" / "bin"
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def programs() -> Path:
-    """Give the folder of the programs; without it, skip, or fail where they are required."""
-    if (ENVIRONMENT.parent / "ready").exists():
-        return ENVIRONMENT
-    if os.environ.get("TREY_REQUIRE_INFERENCE_SERVER") == "1":
-        pytest.fail("TREY_REQUIRE_INFERENCE_SERVER is 1, but there is no .venv-inference-server: make inference-server")
-    pytest.skip("needs .venv-inference-server: make inference-server")
 
 
 def test_tritons_client_is_answered(programs: Path, url: str, model_dir: Path) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -20,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 from service import feedback
 from service.app import Application, create_app
 from service.collection import Record
+from service.docs import page
 from service.model import Routing, from_folder
 from service.openapi import document
 from service.settings import Settings
@@ -63,6 +67,43 @@ def test_the_page_needs_nothing_from_elsewhere(client: httpx.Client) -> None:
     assert not re.search(r"<script|https?://|<link|<img|@import", answer.text)
     assert "POST /score" in answer.text
     assert "/v2/models/{name}/infer" in answer.text
+
+
+def test_the_page_says_what_is_allowed_and_shows_examples() -> None:
+    described = document(Settings(explained_texts=7), "1", maximum_length=9)
+    shown = page(described)
+    assert "<code>true</code> or <code>false</code>, <code>false</code> by default" in shown
+    assert "for up to 7 texts" in shown
+    assert "list of (string, up to 9 characters), 1 to 1,000" in shown
+    assert "`" not in shown
+    targets = set(re.findall(r'href="#([^"]+)"', shown))
+    assert targets <= set(re.findall(r'id="([^"]+)"', shown))
+    assert {"score", "Word", "status-503"} <= targets
+
+
+def test_every_field_of_a_word_is_described(client: httpx.Client) -> None:
+    [result] = client.post("/score?explain=true", json=["iron"]).json()["results"]
+    described = document(Settings(), "1", maximum_length=9)["components"]["schemas"]["Word"]["properties"]
+    assert list(result["words"][0]) == list(described)
+    assert all(field["description"] for field in described.values())
+
+
+def examples(described: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, schema in described["components"]["schemas"].items():
+        for found in (schema, *schema.get("oneOf", ())):
+            yield from ((name, example) for example in found.get("examples", ()))
+
+
+def test_the_examples_are_as_described_and_can_be_sent(client: httpx.Client) -> None:
+    described = client.get("/openapi.json").json()
+    shown = dict(examples(described))
+    assert {"Texts", "Scored", "Result", "Word", "Decision", "Problem", "InferenceRequest"} <= shown.keys()
+    for name, example in shown.items():
+        reference = {"$ref": f"#/components/schemas/{name}", "components": described["components"]}
+        Draft202012Validator(reference).validate(example)
+    assert client.post("/score", json=shown["Texts"]).status_code == 200
+    assert client.post("/v2/models/parts/infer", json=shown["InferenceRequest"]).status_code == 200
+    assert feedback.read_decision(orjson.dumps(shown["Decision"])) == shown["Decision"]
 
 
 def test_every_path_is_described_and_no_other(client: httpx.Client, model_dir: Path) -> None:

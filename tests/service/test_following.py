@@ -48,6 +48,21 @@ def test_another_live_slot_is_followed(start: Start, endpoint: Path) -> None:
     assert second.json()["results"][0]["label"] == "non-compliant"
 
 
+def test_a_switch_is_told_in_a_line_and_what_changes_no_answer_is_not(start: Start, endpoint: Path) -> None:
+    process, url = start("--endpoint", str(endpoint))
+    write_state(endpoint, {"blue": 1, "green": 2}, {"blue": 100}, mirror={"green": 5})
+    wait_until(lambda: readiness(url)["following"]["generation"] == 2)
+    write_state(endpoint, {"blue": 1, "green": 2}, {"blue": 90, "green": 10})
+    wait_until(lambda: readiness(url)["following"]["generation"] == 3)
+    write_state(endpoint, {"blue": 1, "green": 2}, {"green": 100})
+    wait_until(lambda: readiness(url)["slot"] == "green")
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(5)][3:] == [
+        "now answers: parts version 1 (90 %), from slot blue; version 2 (10 %), from slot green\n",
+        "now answers: parts version 2, from slot green\n",
+    ]
+
+
 def test_traffic_is_shared_by_the_weights_and_an_id_meets_the_same_slot(start: Start, endpoint: Path) -> None:
     write_state(endpoint, {"blue": 1, "green": 2}, {"blue": 70, "green": 30})
     _, url = start("--endpoint", str(endpoint))

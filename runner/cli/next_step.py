@@ -1,0 +1,84 @@
+"""What to type next, once a run has ended: told by the command that ran it, and by those that ask for its release."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+
+from runner import gates
+from runner.record import STOPPING, GateEntry, Record
+
+_VALUED = ("--params", "--set", "--from", "--to", "--engine", "--run-id", "--timeout", "--runs", "--pipeline")
+
+
+def after(found: Record, name: str) -> str:
+    """Give the command that leads on from where a run ended.
+
+    Args:
+        found: Its record.
+        name: How the run is named where the command is typed.
+    """
+    if found["status"] == "interrupted":
+        return f"trey resume {name}"
+    if found["status"] == "stopped":
+        return past([gate for gate in found["gates"] if gate["verdict"] in STOPPING], found, name)
+    return _to_the_end(found["command"]) if _ended_early(found) else f"trey show {name}"
+
+
+def past(stopping: Sequence[GateEntry], found: Record, name: str) -> str:
+    """Give the command that leads past the rules that stopped a run.
+
+    Too little data may be waived. What came of the last phases may be tried again from there. What failed before needs
+    a look first: no command leads past it.
+
+    Args:
+        stopping: Those rules, one at least.
+        found: The run's record.
+        name: How the run is named where the command is typed.
+    """
+    if all(gate["verdict"] == "inconclusive" for gate in stopping):
+        waivers = found.get("sign_offs", [])
+        left = [gate for gate in stopping if not gates.waiver_of(gate, found["phases"], waivers)]
+        return f"trey waive {name} --gate {left[0]['scrap']} --reason WHY" if left else f"trey resume {name}"
+    if all(gate["phase"] == gates.OUTCOME for gate in stopping):
+        return _again_from((stopping[0]["scrap"] or "").partition(".")[0], found)
+    return f"trey show {name}"
+
+
+def _ended_early(found: Record) -> bool:
+    return found["status"] == "succeeded" and any(one["status"] == "skipped" for one in found["phases"].values())
+
+
+def _to_the_end(command: str) -> str:
+    """Give the command that goes on where this one was asked to end, with the same parameters."""
+    return _joined(part for part in _parts(command) if _option(part) not in {"--to", "--run-id", "--fresh"})
+
+
+def _again_from(phase: str, found: Record) -> str:
+    """Give the command that runs again from a phase on, with the same parameters; what is before it is taken as is."""
+    order = found["pipeline"]["phases"]
+    earlier = order[: order.index(phase)]
+    kept = [
+        part
+        for part in _parts(found["command"])
+        if _option(part) not in {"--from", "--to", "--run-id", "--fresh"}
+        and not (_option(part) == "--set" and _value(part).partition(".")[0].strip() in earlier)
+    ]
+    return _joined([*kept, ["--from", phase, "--fresh"]])
+
+
+def _parts(command: str) -> Iterator[list[str]]:
+    """Give the words of a command, an option together with its value."""
+    words = iter(shlex.split(command))
+    for word in words:
+        yield [word, *([value] if word in _VALUED and (value := next(words, "")) else [])]
+
+
+def _option(part: Sequence[str]) -> str:
+    return part[0].partition("=")[0]
+
+
+def _value(part: Sequence[str]) -> str:
+    return part[1] if len(part) > 1 else part[0].partition("=")[2]
+
+
+def _joined(parts: Iterable[list[str]]) -> str:
+    return shlex.join(word for part in parts for word in part)

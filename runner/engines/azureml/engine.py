@@ -1,0 +1,158 @@
+"""The engine: checks a request, submits the job of a run or finds it again, follows it, and brings back each phase."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloud import workspace as address
+from cloud.client import answering, client
+from cloud.errors import CloudError
+from cloud.identity import credential
+from cloud.storage import download
+from runner.engines import Ahead, Job
+from runner.engines.azureml import following, places, returning, settings, snapshot, state, submission
+from runner.engines.azureml.job import output_path
+from runner.errors import BadRequest, RunFailed
+from runner.execute import Outcome
+from runner.record import RunStatus
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+    from runner.execute import CellEvent
+    from runner.phase import Listener
+    from runner.planning import Prepared
+
+
+class AzureEngine:
+    """Runs all phases of a run in one pipeline job of Azure ML."""
+
+    remote = True
+
+    def __init__(self) -> None:
+        self._settings: settings.Settings
+        self._workspace: address.Workspace
+        self._ml: MLClient
+        self._identity: Any = None
+        self._state: state.State | None = None
+        self._own = False  # whether this very runner submitted the job
+        self._run_id = ""
+        self._listener: Listener
+        self._follower: following.Follower | None = None
+
+    def check(self, prepared: "Prepared") -> None:
+        """Look at settings and parameters, then whether the workspace and its clusters answer.
+
+        Raises:
+            BadRequest: Something is wrong; nothing was sent.
+        """
+        self._settings = settings.read(prepared.pipeline)
+        pipeline, asked = prepared.pipeline, prepared.asked
+        faults = [fault for phase in asked for fault in places.faults(pipeline, phase, prepared.params[phase])]
+        if faults:
+            raise BadRequest(*faults, next_step="give --set PHASE.NAME=VALUE, or --params params/prod.yaml")
+        try:
+            self._workspace = address.find(prepared.request.workspace or self._settings.workspace)
+            self._identity = credential()
+            self._ml = client(self._workspace, self._identity)
+            snapshot.names(pipeline, (name for phase in asked for name in prepared.code(phase)))
+            self._look(tuple(dict.fromkeys(self._settings.compute(phase) for phase in asked)))
+        except CloudError as error:
+            raise BadRequest(error.message, next_step=error.next_step) from error
+
+    def _look(self, clusters: tuple[str, ...]) -> None:
+        """Ask the workspace and its clusters whether they are there."""
+        with answering(self._workspace, "look at the workspace"):
+            self._ml.workspaces.get(self._workspace.name)
+        for name in clusters:
+            with answering(self._workspace, f"look at the cluster {name}"):
+                self._ml.compute.get(name)
+
+    def expect(self, ahead: Ahead, listener: "Listener") -> None:
+        """Submit the job of the phases ahead, or find the one that an earlier runner of this run submitted.
+
+        Raises:
+            RunFailed: Azure ML does not take it.
+        """
+        phase = ahead.phases[0]
+        self._listener = listener
+        self._run_id = str(ahead.record["run_id"])
+        with _failing_the_run(self._run_id):
+            if self._state and phase in self._state.phases and (self._own or self._brings(self._state.job, phase)):
+                return
+            self._state = self._submitted(ahead)
+            self._follower = following.Follower(self._ml, self._workspace, self._state.job, self._settings.poll)
+
+    def _submitted(self, ahead: Ahead) -> state.State:
+        earlier = state.load(ahead.run_dir)
+        with tempfile.TemporaryDirectory(prefix="trey-azureml-") as folder:
+            package = submission.pack(ahead, self._settings, Path(folder))
+            if earlier and self._goes_on(earlier, package, ahead.phases[0]):
+                self._listener.note(f"job {earlier.job}: found again, and followed")
+                return earlier
+            number = earlier.number + 1 if earlier else 1
+            job = f"trey-{self._run_id}-{number}"
+            new = state.State(self._workspace.address, job, package.digests, number)
+            state.save(ahead.run_dir, new)
+            found = submission.submit(self._ml, self._workspace, ahead, self._settings, package, new.job)
+        self._own = True
+        self._listener.note(f"job {new.job}: submitted; {found}")
+        return new
+
+    def _goes_on(self, earlier: state.State, package: submission.Package, phase: str) -> bool:
+        """Tell whether an earlier runner's job brings what is left: it is of the same things, and goes on."""
+        same = all(earlier.phases.get(one) == digest for one, digest in package.digests.items())
+        return same and earlier.workspace == self._workspace.address and self._brings(earlier.job, phase)
+
+    def _brings(self, job: str, phase: str) -> bool:
+        """Tell whether a job exists and goes on, or has this phase though it was lost later."""
+        status = following.status_of(self._ml, self._workspace, job)
+        if status in following.LOST:
+            return following.has_completed(self._ml, self._workspace, job, phase)
+        return status is not None
+
+    def run(self, job: Job, on_cell: Callable[["CellEvent"], None]) -> Outcome:
+        """Follow the phase's node to its end, bring back its folder and its notebook, and check them."""
+        if not (self._state and self._follower):
+            raise RuntimeError("a phase was asked for that nobody expected")
+        with _failing_the_run(self._run_id):
+            node = self._follower.follow(job.phase, on_cell, self._listener.note)
+            came = job.output_dir.parent / f".{job.phase}.azureml"
+            shutil.rmtree(came, ignore_errors=True)
+            try:
+                with answering(self._workspace, f"bring back the output of {job.phase}"):
+                    prefix = output_path(self._run_id, job.phase, self._state.job)
+                    count = download(self._ml, self._identity, self._settings.datastore, prefix, came)
+                if not count:
+                    return following.without_output(node)
+                return following.explained(node, returning.take_over(job, came))
+            finally:
+                shutil.rmtree(came, ignore_errors=True)
+
+    def close(self, status: RunStatus) -> str | None:
+        """Cancel what still runs of a run that ended before its time; after Ctrl-C, if a person says so."""
+        if not self._state or status == "succeeded":
+            return None
+        name = self._state.job
+        try:
+            if following.status_of(self._ml, self._workspace, name) in {None, *following.ENDED}:
+                return None
+            if status == "interrupted" and not self._listener.confirm(f"cancel job {name} on Azure ML, too?"):
+                return f"job {name} goes on; next: trey resume {self._run_id}"
+            with answering(self._workspace, f"cancel job {name}"):
+                self._ml.jobs.begin_cancel(name).result()
+        except CloudError as error:
+            return f"{error.message}; job {name} may go on; next: {error.next_step}"
+        return f"job {name} is cancelled"
+
+
+@contextmanager
+def _failing_the_run(run_id: str) -> Iterator[None]:
+    """Turn an error of this room into one of the runner's, which ends the run and says how to go on."""
+    try:
+        yield
+    except CloudError as error:
+        raise RunFailed(error.message, next_step=f"{error.next_step}; then trey resume {run_id}") from error

@@ -1,0 +1,157 @@
+"""Follows a job: what its nodes do, what a phase prints while it runs, and why a node ended without a result."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cloud.client import answering
+from cloud.errors import Unavailable
+from cloud.storage import read_tail
+from cloud.workspace import Workspace
+from runner.execute import CellEvent, Outcome
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+ENDED = ("Completed", "Failed", "Canceled", "NotResponding", "Paused")
+LOST = ("Failed", "Canceled", "NotResponding")  # a job that brings no more phases than it has
+LOG = "user_logs/std_log.txt"
+PATIENCE = 600.0  # seconds that a workspace may not answer while a job runs
+_CELL = re.compile(r"(?P<phase>\w+): cell (?P<number>\d+) of (?P<total>\d+): (?P<line>.*)")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A phase in a job, as run history tells it."""
+
+    phase: str
+    run: str
+    status: str
+    error: str = ""
+
+
+class Follower:
+    """Looks at one job again and again, until the phase that is waited for has ended."""
+
+    def __init__(self, ml: "MLClient", workspace: Workspace, job: str, poll: float):
+        self._ml = ml
+        self._workspace = workspace
+        self._job = job
+        self._poll = poll
+        self._read: dict[str, int] = {}
+
+    def follow(self, phase: str, on_cell: Callable[[CellEvent], None], note: Callable[[str], None]) -> Node:
+        """Wait until a phase has ended, or the job without it, and tell meanwhile what happens.
+
+        Args:
+            phase: The phase.
+            on_cell: Is told of cells.
+            note: Is told of each status.
+
+        Raises:
+            CloudError: The workspace has not answered for a long while.
+        """
+        said, silent_since = "", None
+        while True:
+            try:
+                node = self._node(phase)
+                self._tell_cells(node, on_cell)
+                silent_since = None
+            except Unavailable as error:
+                silent_since = silent_since or time.monotonic()
+                if time.monotonic() - silent_since > PATIENCE:
+                    raise
+                note(f"{phase}: {error.message}; asked again in {self._poll:g} s")
+                time.sleep(self._poll)
+                continue
+            if node.status != said:
+                said = node.status
+                note(f"{phase}: {said} on Azure ML")
+            if node.status in ENDED:
+                return node
+            time.sleep(self._poll)
+
+    def _node(self, phase: str) -> Node:
+        """Give what is known of a phase; where its job has ended without it, that is how it ended, too."""
+        with answering(self._workspace, f"follow job {self._job}"):
+            job = self._ml.jobs.get(self._job)
+            children = [child for child in self._ml.jobs.list(parent_job_name=self._job) if child]
+        # A node that lost its machine may be there twice: the last one counts.
+        found = [child for child in children if child.display_name == phase]
+        if found:
+            status = str(found[-1].status)
+            error = self._error(str(found[-1].name)) if status in LOST else ""
+            if status in ENDED or str(job.status) not in ENDED:
+                return Node(phase, str(found[-1].name), status, error)
+        if str(job.status) in ENDED:
+            said = self._error(self._job) or f"job {self._job} is {job.status}, and {phase} did not run in it"
+            return Node(phase, "", "Canceled" if job.status == "Canceled" else "Failed", said)
+        return Node(phase, "", str(job.status))
+
+    def _details(self, run: str) -> Any:
+        with answering(self._workspace, f"look at {run}"):
+            # The SDK's own way to logs and errors; its public one prints to standard output.
+            return self._ml.jobs._runs_operations.get_run_details(run)
+
+    def _error(self, run: str) -> str:
+        details = self._details(run)
+        inner = getattr(getattr(details, "error", None), "error", None)
+        return " ".join(str(getattr(inner, "message", None) or "").split())
+
+    def _tell_cells(self, node: Node, on_cell: Callable[[CellEvent], None]) -> None:
+        """Tell of the cells that the phase has printed since the last look."""
+        if not node.run:
+            return
+        url = (self._details(node.run).log_files or {}).get(LOG)
+        if not url:
+            return
+        start = self._read.get(node.run, 0)
+        with answering(self._workspace, f"read the log of {node.phase}"):
+            new = read_tail(url, start)
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read[node.run] = start + len(whole)
+        for line in whole.decode("utf-8", "replace").splitlines():
+            if (cell := _CELL.fullmatch(line)) and cell["phase"] == node.phase:
+                number, total = int(cell["number"]), int(cell["total"])
+                on_cell(CellEvent("started", number, number, total, cell["line"], None, "running"))
+
+
+def status_of(ml: "MLClient", workspace: Workspace, job: str) -> str | None:
+    """Give the status of a job; None where there is no such job.
+
+    Raises:
+        CloudError: The workspace does not answer.
+    """
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with answering(workspace, f"look at job {job}"):
+        try:
+            return str(ml.jobs.get(job).status)
+        except ResourceNotFoundError:
+            return None
+
+
+def has_completed(ml: "MLClient", workspace: Workspace, job: str, phase: str) -> bool:
+    """Tell whether a phase ran to its end in a job.
+
+    Raises:
+        CloudError: The workspace does not answer.
+    """
+    with answering(workspace, f"look at job {job}"):
+        children = list(ml.jobs.list(parent_job_name=job))
+    return any(child and child.display_name == phase and str(child.status) == "Completed" for child in children)
+
+
+def without_output(node: Node) -> Outcome:
+    """Say how a phase ended that left nothing."""
+    said = f"it is {node.status} on Azure ML and left no output" + (f": {node.error}" if node.error else "")
+    return Outcome("interrupted" if node.status == "Canceled" else "internal", said)
+
+
+def explained(node: Node, outcome: Outcome) -> Outcome:
+    """Add to what came back, where it does not say why the phase failed, what Azure ML says."""
+    if outcome.cause != "internal" or not node.error:
+        return outcome
+    return replace(outcome, message=f"{outcome.message}; Azure ML says: {node.error}")

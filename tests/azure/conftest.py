@@ -1,0 +1,3 @@
+"""Fixtures of this folder's tests."""
+
+from .fixtures import azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures

@@ -1,0 +1,127 @@
+"""What the engine azureml refuses before anything starts, and what it says then."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.engines.azureml import settings
+from runner.engines.azureml.engine import AzureEngine
+from runner.errors import BadRequest
+from runner.pipeline import load_pipeline
+from runner.planning import Request, prepare
+
+from ..project import ROOT
+from ..runner.conftest import Project
+from . import lifecycle as small
+from .server import Azure
+
+STORE = "azureml://workspace"
+SOME = "azureml://subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/parts/workspaces/compliance"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return small.write(tmp_path / "project", STORE)
+
+
+def refused(project: Project, **asked: Any) -> BadRequest:
+    """Ask for a run that is refused; nothing is left of it."""
+    with pytest.raises(BadRequest) as fault:
+        project.run(engine="azureml", **asked)
+    assert not (project.root / "runs").exists()
+    return fault.value
+
+
+def test_the_settings_of_this_project_are_sound() -> None:
+    found = settings.read(load_pipeline(ROOT / "params" / "pipeline.yaml"))
+    assert [found.compute(phase) for phase in ("prepare", "train", "evaluate", "register", "deploy")] == [
+        "cpu-cluster", "gpu-cluster", "gpu-cluster", "cpu-cluster", "cpu-cluster",
+    ]  # fmt: skip
+
+
+def test_this_project_may_be_sent_as_its_params_file_says(azure: Azure) -> None:
+    request = Request(ROOT / "params" / "pipeline.yaml", ROOT, files=(Path("params/prod.yaml"),), engine="azureml")
+    AzureEngine().check(prepare(request))
+    assert {one.method for one in azure.asked} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("computes: {cpu: c1}", "default is None"),
+        ("computes: {cpu: 1x}", "computes.cpu is '1x'; a cluster has 2 to 32 letters"),
+        ("computes: {cpu: one}\ndefault: gpu", "default is 'gpu'; did you mean cpu?"),
+        ("computes: {cpu: one}\ndefault: cpu\nphases: {jugde: cpu}", "phases names jugde; did you mean judge?"),
+        ("computes: {cpu: one}\ndefault: cpu\nphases: {judge: tpu}", "phases.judge is 'tpu'"),
+        ("computes: {cpu: one}\ndefault: cpu\nwhere: x", "where is no key"),
+        ("computes: {cpu: one}\ndefault: cpu\npoll: 0", "poll is 0; give seconds, above 0"),
+        ("computes: {cpu: one}\ndefault: cpu\nenvironment: {file: x.yml}", "environment.file is 'x.yml'; there is no"),
+        ("computes: {cpu: one}\ndefault: cpu\nenvironment: {file: ../environment.yml}", "environment.image is None"),
+        ("computes: []", "computes names none"),
+        ("- a", "azure.yaml holds list; it must be a mapping"),
+    ],
+)
+def test_settings_that_are_wrong_are_told(project: Project, text: str, said: str) -> None:
+    project.write("params/azure.yaml", text)
+    fault = refused(project)
+    assert said in str(fault)
+    assert fault.next_step.startswith("mend ")
+
+
+def test_all_faults_of_the_settings_are_told_at_once(project: Project) -> None:
+    project.write("params/azure.yaml", "computes: {cpu: one}\ndefault: gpu\npoll: no\nenvironment: {name: '?'}")
+    assert len(refused(project).faults) == 4
+
+
+def test_without_settings_the_file_is_named(project: Project) -> None:
+    (project.root / "params" / "azure.yaml").unlink()
+    assert "params/azure.yaml" in str(refused(project))
+
+
+def test_what_means_something_here_alone_is_refused(project: Project) -> None:
+    sets = ("keep.registry_store=../registry", "keep.run_label=env:TOKEN")
+    project.notebook("keep", "x = 1", parameters='judge_dir: str = "x"\nregistry_store: str = "../registry"\n'
+                     'run_label: str = ""\ngates_path: str = ""\noutput_dir: str = "x"')  # fmt: skip
+    faults = refused(project, sets=sets).faults
+    assert any("keep.registry_store is" in fault and "a folder on this machine" in fault for fault in faults)
+    assert any("keep.run_label is env:TOKEN, a reference that leads nowhere on Azure ML" in fault for fault in faults)
+
+
+def test_a_gate_whose_evidence_would_not_travel_is_refused(project: Project) -> None:
+    text = (project.root / "params" / "pipeline.yaml").read_text()
+    project.pipeline(text.replace("  keep: [", "  keep: [{scrap: make.rows, min: 1}, "))
+    assert "a gate of keep asks make.rows, but keep does not read make's folder" in str(refused(project))
+
+
+def test_a_file_that_would_stay_behind_is_refused(project: Project) -> None:
+    project.write("notebooks/other.py", "")
+    helper = project.root / "notebooks" / "helper.py"
+    helper.write_text(f"import other\n{helper.read_text()}")
+    fault = refused(project, workspace=SOME)
+    assert fault.faults == ("notebooks/other.py would stay behind: git does not track it",)
+    project.write(".amlignore", "/data/\nother.py\n")
+    small.git(project.root, "add", "notebooks/other.py")
+    assert refused(project, workspace=SOME).faults == (
+        "notebooks/other.py would stay behind: .amlignore leaves it out",
+    )
+
+
+def test_a_workspace_or_a_cluster_that_does_not_exist_is_told(azure: Azure, project: Project) -> None:
+    elsewhere = azure.address.replace("compliance", "other")
+    said = "cannot look at the workspace: there is no workspace other in resource group parts"
+    assert refused(project, workspace=elsewhere).faults == (said,)
+    project.write("params/azure.yaml", small.SETTINGS.replace("gpu-cluster", "gpu-missing"))
+    assert "cannot look at the cluster gpu-missing" in str(refused(project))
+    assert not [one for one in azure.asked if one.method != "GET"]
+
+
+def test_a_workspace_is_for_this_engine_alone(project: Project) -> None:
+    with pytest.raises(BadRequest, match="it is for --engine azureml, and this is local"):
+        project.run(workspace="azureml://workspace")
+
+
+def test_without_a_workspace_the_variable_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TREY_AZURE_WORKSPACE", "AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_ML_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+    assert "set TREY_AZURE_WORKSPACE" in refused(project).next_step
