@@ -1,13 +1,15 @@
 """How fast the service answers beside other ways to serve the same model, and what each of them needs.
 
 Example:
-    python -m benchmarks.serving --model runs/…/evaluate/model                        # about ten minutes, prints tables
-    python -m benchmarks.serving --model … --turns 1 --seconds 1 --only ours FastAPI  # a quick look
+    python -m benchmarks.serving --model runs/…/evaluate/model                # 20 minutes; writes docs/SERVING.md
+    python -m benchmarks.serving --model … --turns 1 --dry --only ours FastAPI  # a quick look
 
 Each way runs in an environment of its own, made at first use in --environments (package index needed). In each turn the
 ways are started one after another, each turn beginning with another one: start to first answer, requests by `wrk`
 (Debian: apt install wrk), memory. Server and client have a core each. All score the same texts; their probabilities are
-compared before anything is measured. Machines are shared and noisy: read the ratios, taken within a turn. Linux only.
+compared before anything is measured. Ours does all that it does in production: it checks, counts, collects every answer
+into a folder, and sends traces of the default share and metrics to a receiver on the client's core. Machines are shared
+and noisy: read the ratios, taken within a turn. Linux only.
 """
 
 import argparse
@@ -33,7 +35,7 @@ import onnx
 import psutil
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.onnx import figure, sheet
+from benchmarks.pages import figure, machine, sheet, write_measured
 from compliance.generate import connected_car
 from compliance.scorer import Scorer
 
@@ -42,9 +44,19 @@ SCRIPT = ROOT / "benchmarks" / "servers" / "rotate.lua"
 ROWS, SEED = 20_000, 7
 CELLS = [(1, 1), (1, 16), (1, 64), (32, 1), (32, 16), (1_000, 1)]  # texts of a request, connections
 BODIES = {1: 1_000, 32: 200, 1_000: 20}  # different bodies of each size
-BASE = "FastAPI"
+OURS, BASE, PLAIN = "ours", "FastAPI", "FastAPI on plain uvicorn"
+AZURE = "ours with Azure's exporters"  # is installed, to be weighed
 LIMIT = "bare session"
 PARITY = 1e-5
+AIMS = [
+    ("1@1", BASE, 1.4),
+    ("1@1", PLAIN, 1.4),
+    ("1@1", "azureml-inference-server-http", 3),
+    ("1@64", BASE, 4),
+    ("1@64", PLAIN, 4),
+]
+PAGE = ROOT / "docs" / "SERVING.md"
+BEGIN, END = "<!-- measured: python -m benchmarks.serving -->\n", "<!-- /measured -->\n"
 MEGABYTE = 1_000_000
 SERVER_CORE, CLIENT_CORE = "0", "1"
 
@@ -70,25 +82,43 @@ class Way:
     prepare: str = ""
 
 
-def of_the_service() -> tuple[str, ...]:
-    """Give the packages of the extra `serve`."""
+def of_extras(*names: str) -> tuple[str, ...]:
+    """Give the packages of extras of the project."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return tuple(project["optional-dependencies"]["serve"])
+    extras = project["optional-dependencies"]
+    return tuple(package for name in names for package in extras[name] if not package.startswith("trey["))
+
+
+def keras_packages() -> tuple[str, ...]:
+    """Give TensorFlow and Keras as the project trains with them."""
+    return tuple(name for name in of_extras("train", "data") if name.startswith(("tensorflow", "keras")))
+
+
+def on_uvicorn(app: str) -> Callable[[Path, Path, int], list[str]]:
+    """Give what serves an ASGI application with uvicorn."""
+    return lambda bin, folder, port: [
+        *(f"{bin}/uvicorn", f"benchmarks.servers.{app}:app", f"--port={port}"),
+        *("--no-access-log", "--log-level=warning"),
+    ]
+
+
+def of_mlserver(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the results of MLServer's answer."""
+    outputs = {output["name"]: output["data"] for output in answer["outputs"]}
+    return [{"probability": probability} for probability in outputs["probability"]]
 
 
 WAYS = {
-    "ours": Way(
-        of_the_service(),
+    OURS: Way(
+        of_extras("serve", "telemetry"),
         lambda bin, folder, port: [f"{bin}/python", "-m", "service", f"--model={folder / 'model'}", f"--port={port}"],
         read=lambda answer: answer["results"],
     ),
     BASE: Way(
         ("fastapi", "uvicorn[standard]", "numpy", "onnxruntime"),
-        lambda bin, folder, port: [
-            *(f"{bin}/uvicorn", "benchmarks.servers.fastapi_app:app", f"--port={port}"),
-            *("--no-access-log", "--log-level=warning"),
-        ],
+        on_uvicorn("fastapi_app"),
     ),
+    PLAIN: Way(("fastapi", "uvicorn", "numpy", "onnxruntime"), on_uvicorn("fastapi_app")),
     "the lab's": Way(
         ("flask", "gunicorn", "numpy", "onnxruntime"),
         lambda bin, folder, port: [
@@ -113,6 +143,30 @@ WAYS = {
         wrap=lambda texts: {"inputs": texts},
         read=lambda answer: answer["predictions"],
         prepare="benchmarks.servers.mlflow_model",
+    ),
+    "MLServer": Way(
+        ("mlserver", "numpy", "onnxruntime"),
+        lambda bin, folder, port: [
+            *("env", f"MLSERVER_HTTP_PORT={port}", f"{bin}/mlserver", "start", f"{folder / 'mlserver'}")
+        ],
+        path="/v2/models/parts/infer",
+        wrap=lambda texts: {
+            "inputs": [{"name": "text", "datatype": "BYTES", "shape": [len(texts)], "data": texts}],
+        },
+        read=of_mlserver,
+        prepare="benchmarks.servers.mlserver_runtime",
+    ),
+    "BentoML": Way(
+        ("bentoml", "numpy", "onnxruntime"),
+        lambda bin, folder, port: [
+            *(f"{bin}/bentoml", "serve", "benchmarks.servers.bentoml_service:Parts"),
+            *(f"--working-dir={ROOT}", "--host=127.0.0.1", f"--port={port}"),
+        ],
+        wrap=lambda texts: {"texts": texts},
+    ),
+    "Keras behind FastAPI": Way(
+        ("fastapi", "uvicorn[standard]", "numpy", *keras_packages()),
+        on_uvicorn("keras_app"),
     ),
 }
 
@@ -149,12 +203,13 @@ def without_front(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, An
     return network, {"numbers": numbers, "tokens": tokens, "unknown": int(held["default_int64"])}
 
 
-def write_bodies(folder: Path, way: Way, texts: list[str]) -> dict[int, Path]:
-    """Write the bodies of requests, one a line, for each number of texts."""
+def write_bodies(folder: Path, name: str, texts: list[str]) -> dict[int, Path]:
+    """Write the bodies of requests to a way, one a line, for each number of texts."""
+    way = WAYS[name]
     random = np.random.default_rng(SEED)
     files = {}
     for size, count in BODIES.items():
-        files[size] = folder / f"bodies-{size}{way.path.replace('/', '-')}"
+        files[size] = folder / f"bodies-{size}-{slug(name)}"
         bodies = (
             json.dumps(way.wrap([texts[at] for at in random.integers(0, len(texts), size)])) for _ in range(count)
         )
@@ -167,9 +222,9 @@ def make_environment(place: Path, packages: tuple[str, ...]) -> Path:
     uv = [sys.executable, "-m", "uv"]
     if not (place / "made").exists():
         print(f"making {place}", file=sys.stderr)
-        subprocess.run([*uv, "venv", "--quiet", "--clear", str(place)], check=True)
+        done([*uv, "venv", "--quiet", "--clear", str(place)])
         install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(place / "bin" / "python")]
-        subprocess.run([*install, *packages], check=True)
+        done([*install, *packages])
         (place / "made").touch()
     return place / "bin"
 
@@ -180,17 +235,84 @@ def installed(environment: Path) -> int:
     return sum(path.stat().st_size for path in files if path.is_file())
 
 
-def surroundings(folder: Path, threshold: float) -> dict[str, str]:
-    """Give the environment variables of a process that is measured. A service that can collect answers does so."""
-    dropped = ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    own = {"BENCHMARK_FOLDER": str(folder), "BENCHMARK_THRESHOLD": str(threshold), "PYTHONPATH": str(ROOT)}
-    return kept | own | {"SCORING_COLLECT_DIR": str(folder / "collected"), "MLFLOW_DISABLE_TELEMETRY": "true"}
+class NotMeasured(Exception):
+    """A way cannot be installed, or does not answer; the message is the gist of why."""
+
+
+def prepared(names: list[str], place: Path, folder: Path) -> tuple[dict[str, Path], dict[str, int], dict[str, str]]:
+    """Make the environment of each way and what it needs; give programs and sizes, and why a way is missing."""
+    bins, sizes, missing = {}, {}, {}
+    for name in names:
+        try:
+            bins[name] = make_environment(place / slug(name), WAYS[name].packages)
+            if WAYS[name].prepare:
+                command = [f"{bins[name]}/python", "-m", WAYS[name].prepare, str(folder)]
+                done(command, cwd=ROOT, env=surroundings(folder, 0.5))
+        except NotMeasured as why:
+            bins.pop(name, None)
+            missing[name] = str(why)
+        else:
+            sizes[name] = installed(place / slug(name))
+    if OURS in sizes:
+        make_environment(place / slug(AZURE), of_extras("serve", "telemetry", "telemetry-azure", "collect-azure"))
+        sizes[AZURE] = installed(place / slug(AZURE))
+    return bins, sizes, missing
+
+
+def done(command: list[str], **options: Any) -> None:
+    """Run a command.
+
+    Raises:
+        NotMeasured: It fails.
+    """
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if ended.returncode:
+        raise NotMeasured(gist(ended.stderr))
+
+
+def gist(log: str) -> str:
+    """Give the last line that says something."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "no word"
 
 
 @contextlib.contextmanager
-def running(way: Way, bin: Path, folder: Path, threshold: float) -> Iterator[tuple[str, float, psutil.Process]]:
-    """Run a server; give its address, its seconds from the start to the first answer, and its process."""
+def receiving(bin: Path) -> Iterator[str]:
+    """Run what takes traces and metrics; give its address."""
+    command = ["taskset", "-c", CLIENT_CORE, f"{bin}/python", "-m", "benchmarks.servers.receiver"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.terminate()
+
+
+def surroundings(folder: Path, threshold: float, receiver: str = "") -> dict[str, str]:
+    """Give the environment variables of a process that is measured.
+
+    Args:
+        folder: What the ways read.
+        threshold: Probability from which a text is non-compliant.
+        receiver: Where a service that can collect answers, and send traces and metrics, sends these; then it does both.
+    """
+    dropped = ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    own = {"BENCHMARK_FOLDER": str(folder), "BENCHMARK_THRESHOLD": str(threshold), "PYTHONPATH": str(ROOT)}
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "true", "KERAS_BACKEND": "tensorflow"}
+    both = {"SCORING_COLLECT_DIR": str(folder / "collected"), "OTEL_EXPORTER_OTLP_ENDPOINT": receiver}
+    return kept | own | quiet | (both if receiver else {})
+
+
+@contextlib.contextmanager
+def running(
+    way: Way, bin: Path, folder: Path, environment: dict[str, str]
+) -> Iterator[tuple[str, float, psutil.Process]]:
+    """Run a server; give its address, its seconds from the start to the first answer, and its process.
+
+    Raises:
+        NotMeasured: It does not answer.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}{way.path}"
@@ -199,7 +321,7 @@ def running(way: Way, bin: Path, folder: Path, threshold: float) -> Iterator[tup
         process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, *way.command(bin, folder, port)],
             cwd=folder,
-            env=surroundings(folder, threshold) | {"PATH": f"{bin}:{os.environ['PATH']}"},
+            env=environment | {"PATH": f"{bin}:{os.environ['PATH']}"},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -226,7 +348,7 @@ def first_answer(process: subprocess.Popen, url: str, way: Way, log: Any) -> Non
                 return
         if process.poll() is not None or time.monotonic() > deadline:
             log.seek(0)
-            raise SystemExit(f"no answer from {url}:\n{log.read()[-3_000:]}")
+            raise NotMeasured(f"no answer from {url}: {gist(log.read())}")
         time.sleep(0.01)
 
 
@@ -258,15 +380,30 @@ def check_parity(url: str, way: Way, texts: list[str], expected: np.ndarray) -> 
     assert np.abs(found - expected).max() < PARITY, url
 
 
-def measure(url: str, bodies: dict[int, Path], seconds: float) -> dict[str, dict[str, float]]:
-    """Measure every kind of load, then single texts beside a stream of large requests."""
+def processor(process: psutil.Process) -> float:
+    """Give the seconds of processors that a process and those it started have used."""
+    times = (one.cpu_times() for one in [process, *process.children(recursive=True)])
+    return sum(used.user + used.system for used in times)
+
+
+def measure(url: str, bodies: dict[int, Path], seconds: float, process: psutil.Process) -> dict[str, dict[str, float]]:
+    """Measure every kind of load, then single texts beside a stream of large requests.
+
+    A kind of which nothing was answered in time is left out.
+    """
     told(load(url, bodies[1], 1, 1))  # what is done on first use is not measured
-    found = {
-        f"{size}@{connections}": told(load(url, bodies[size], connections, seconds)) for size, connections in CELLS
-    }
+    found = {}
+    for size, connections in CELLS:
+        before = processor(process)
+        cell = told(load(url, bodies[size], connections, seconds))
+        if cell["requests"]:
+            own = {"processor": 1e6 * (processor(process) - before) / cell["requests"]}
+            found[f"{size}@{connections}"] = cell | own
     stream = load(url, bodies[1_000], 1, seconds + 1)
     time.sleep(0.5)
-    found["beside"] = told(load(url, bodies[1], 1, seconds))
+    beside = told(load(url, bodies[1], 1, seconds))
+    if beside["requests"]:
+        found["beside"] = beside
     told(stream)
     return found
 
@@ -296,26 +433,33 @@ def of_the_limit(bin: Path, folder: Path, seconds: float) -> dict[str, Any]:
 
 
 def in_turns(
-    names: list[str], bins: dict[str, Path], folder: Path, options: argparse.Namespace
+    bins: dict[str, Path], folder: Path, options: argparse.Namespace, receiver: str, missing: dict[str, str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Measure every way once in each turn."""
+    """Measure every way once in each turn; a way that does not answer is left out, and why is noted as missing."""
+    names = list(bins)
     scorer = Scorer.load(folder / "model")
     texts = json.loads((folder / "texts.json").read_text(encoding="utf-8"))
     expected = scorer.score(texts[:500])
-    bodies = {name: write_bodies(folder, WAYS[name], texts) for name in names}
+    bodies = {name: write_bodies(folder, name, texts) for name in names}
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in [*names, LIMIT]}
     for turn in range(options.turns):
         first = turn % len(names)
         measured[LIMIT].append(of_the_limit(bins[names[0]], folder, options.seconds))
         for name in names[first:] + names[:first]:
+            if name in missing:
+                continue
             way = WAYS[name]
             print(f"turn {turn + 1}: {name}", file=sys.stderr)
-            with running(way, bins[name], folder, scorer.threshold) as (url, start, process):
-                check_parity(url, way, texts[:500], expected)
-                fresh = memory(process)
-                found = measure(url, bodies[name], options.seconds)
-                measured[name].append(found | {"start": start, "fresh": fresh, "memory": memory(process)})
-    return measured
+            environment = surroundings(folder, scorer.threshold, receiver if name == OURS else "")
+            try:
+                with running(way, bins[name], folder, environment) as (url, start, process):
+                    check_parity(url, way, texts[:500], expected)
+                    fresh = memory(process)
+                    found = measure(url, bodies[name], options.seconds, process)
+                    measured[name].append(found | {"start": start, "fresh": fresh, "memory": memory(process)})
+            except NotMeasured as why:
+                missing[name] = str(why)
+    return {name: turns for name, turns in measured.items() if name not in missing}
 
 
 def middle(turns: list[dict[str, Any]], cell: str, what: str = "rate") -> float:
@@ -323,71 +467,126 @@ def middle(turns: list[dict[str, Any]], cell: str, what: str = "rate") -> float:
     return statistics.median(turn[cell][what] for turn in turns)
 
 
-def ratio(measured: dict[str, list[dict[str, Any]]], name: str, base: str, cell: str) -> str:
-    """Say how many times the requests a second of another way one has: the median of the turns, and their range."""
-    if name == base or cell not in measured[base][0] or cell not in measured[name][0]:
-        return "1" if name == base else "–"
-    pairs = zip(measured[name], measured[base], strict=True)
-    ratios = sorted(own[cell]["rate"] / other[cell]["rate"] for own, other in pairs if other[cell]["rate"])
-    if not ratios:
+def ratios(
+    measured: dict[str, list[dict[str, Any]]], name: str, base: str, cell: str, what: str = "rate"
+) -> list[float]:
+    """Give how many times the figure of another way one has, in each turn; nothing where one has none."""
+    pairs = [pair for pair in zip(measured[name], measured[base], strict=True) if all(cell in turn for turn in pair)]
+    return [own[cell][what] / other[cell][what] for own, other in pairs if what in own[cell] and what in other[cell]]
+
+
+def spread(values: list[float]) -> str:
+    """Write the median and the range of some values."""
+    if not values:
         return "–"
-    return f"{figure(statistics.median(ratios))} ({figure(ratios[0])} to {figure(ratios[-1])})"
+    return f"{figure(statistics.median(values))} ({figure(min(values))} to {figure(max(values))})"
 
 
 def tables(measured: dict[str, list[dict[str, Any]]], sizes: dict[str, int], base: str) -> str:
-    """Write what was measured as Markdown."""
+    """Write what was measured as Markdown.
+
+    Other work on the machine takes turns with a server and its client; what the server's own work took of the
+    processor is disturbed less than what the clock says.
+    """
     cells = [f"{size}@{connections}" for size, connections in CELLS]
     head = [f"{size:,} text{'s' * (size > 1)}, {connections} conn" for size, connections in CELLS]
     rates, beside, times = [["requests a second", *head]], [[f"times {base}", *head]], [["p50 / p99, ms", *head]]
+    work = [[f"processor time of a request, times {base}'s (that in µs)", *head]]
     times[0] += ["1 text beside 1,000-text requests"]
     needs = [["way", "start to first answer, s", "PSS fresh, MB", "PSS after load, MB", "packages, MB"]]
     for name, turns in measured.items():
-        there = [cell for cell in cells if cell in turns[0]]
+        there = [cell for cell in cells if all(cell in turn for turn in turns)]
         by_cell = {cell: figure(middle(turns, cell)) for cell in there}
         rates.append([name, *(by_cell.get(cell, "–") for cell in cells)])
-        beside.append([name, *(ratio(measured, name, base, cell) for cell in cells)])
+        found = [spread(ratios(measured, name, base, cell)) for cell in cells]
+        beside.append([name, *("1" if name == base else ratio for ratio in found)])
+        if name != LIMIT:
+            used = {cell: ratios(measured, name, base, cell, "processor") for cell in there}
+            own = {cell: f"{figure(middle(turns, cell, 'processor'))}" for cell in there}
+            shown = own if name == base else {cell: spread(values) for cell, values in used.items()}
+            work.append([name, *(shown.get(cell, "–") for cell in cells)])
         both = {
             cell: f"{figure(middle(turns, cell, 'p50'))} / {figure(middle(turns, cell, 'p99'))}"
             for cell in [*cells, "beside"]
-            if cell in turns[0]
+            if all(cell in turn for turn in turns)
         }
         times.append([name, *(both.get(cell, "–") for cell in [*cells, "beside"])])
         if name in sizes:
             own = [statistics.median(turn[what] for turn in turns) for what in ("start", "fresh", "memory")]
             needs.append([name, *map(figure, own), figure(sizes[name] / MEGABYTE)])
-    return "\n".join(sheet(*table) for table in (rates, beside, times, needs))
+    return "\n".join(sheet(*table) for table in (beside, rates, work, times, needs))
+
+
+def aims(measured: dict[str, list[dict[str, Any]]], sizes: dict[str, int]) -> str:
+    """Hold what was measured beside what is aimed at, where the ways that it takes were measured."""
+    rows = [["aim", "seen", "the same by the processor's time", "met"]]
+    for cell, base, least in AIMS:
+        if base in measured and OURS in measured:
+            seen = ratios(measured, OURS, base, cell)
+            size, connections = cell.split("@")
+            what = f"{size} text, {connections} connection{'s' * (connections != '1')}: {least} times {base}"
+            work = ratios(measured, base, OURS, cell, "processor")
+            rows.append([what, spread(seen), spread(work), met(statistics.median(seen) >= least)])
+    if OURS in measured:
+        turns = measured[OURS]
+        slower = [1 / ratio for ratio in ratios(measured, OURS, LIMIT, "1000@1")]
+        tail = [turn["beside"]["p99"] for turn in turns if "beside" in turn]
+        start, resident = ([turn[what] for turn in turns] for what in ("start", "memory"))
+        for what, seen, most in (
+            ("1,000 texts: within 1.1 times of the bare session", slower, 1.1),
+            ("p99 of single texts beside 1,000-text requests under 8 ms", tail, 8),
+            ("first answer in under 0.8 s", start, 0.8),
+            ("under 130 MB resident", resident, 130),
+        ):
+            rows.append([what, spread(seen), "–", met(statistics.median(seen) < most)])
+        for name, most in ((OURS, 200), (AZURE, 240)):
+            size = sizes[name] / MEGABYTE
+            rows.append([f"{name}: under {most} MB installed", figure(size), "–", met(size < most)])
+    return sheet(*rows)
+
+
+def met(is_met: bool) -> str:
+    """Say whether an aim is met."""
+    return "yes" if is_met else "**no**"
+
+
+def told_how(options: argparse.Namespace, missing: dict[str, str]) -> str:
+    """Say on what, how, and what is missing."""
+    before, _, after = (figure(load) for load in os.getloadavg())
+    lines = [
+        f"{machine('onnxruntime', 'uvicorn')}; turns: {options.turns}, with {options.seconds} s for each kind of load; "
+        f"load average at the end: {before} (1 minute), {after} (15 minutes). Medians of the turns, and their range."
+    ]
+    lines += [f"Not measured: {name}: {why}" for name, why in missing.items()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def main() -> None:
-    """Make the environments, measure and print the tables."""
+    """Make the environments, measure, print the tables and write them into the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="model folder, as a run's evaluate phase writes it")
-    parser.add_argument("--turns", type=int, default=3, help="fresh processes of each way")
-    parser.add_argument("--seconds", type=float, default=3, help="for each kind of load, in each turn")
+    parser.add_argument("--turns", type=int, default=5, help="fresh processes of each way")
+    parser.add_argument("--seconds", type=int, default=1, help="for each kind of load, in each turn")
     parser.add_argument("--only", nargs="+", choices=list(WAYS), default=list(WAYS), help="ways to measure")
     parser.add_argument("--environments", type=Path, help="folder to keep environments in; a temporary one by default")
     parser.add_argument("--json", type=Path, help="file for all that was measured")
+    parser.add_argument("--dry", action="store_true", help="print the tables, leave the page as it is")
     options = parser.parse_args()
     texts = sorted(set(connected_car(ROWS, SEED)["text"]))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         place = (options.environments or folder / "environments").resolve()
         write_folder(folder, options.model, texts)
-        bins = {way: make_environment(place / slug(way), WAYS[way].packages) for way in options.only}
-        for way, bin in bins.items():
-            if WAYS[way].prepare:
-                command = [f"{bin}/python", "-m", WAYS[way].prepare, str(folder)]
-                subprocess.run(command, cwd=ROOT, env=surroundings(folder, 0.5), check=True)
-        sizes = {way: installed(place / slug(way)) for way in options.only}
-        measured = in_turns(options.only, bins, folder, options)
+        bins, sizes, missing = prepared(options.only, place, folder)
+        with receiving(bins[OURS] if OURS in bins else Path(sys.executable).parent) as receiver:
+            measured = in_turns(bins, folder, options, receiver, missing)
     if options.json:
         options.json.write_text(json.dumps(measured), encoding="utf-8")
-    base = BASE if BASE in measured else options.only[0]
-    python = sys.version.split()[0]
-    print(
-        f"{len(os.sched_getaffinity(0))} cores, Python {python}, turns: {options.turns} of {options.seconds:g} s each\n"
-    )
-    print(tables(measured, sizes, base), end="")
+    base = BASE if BASE in measured else next(iter(measured))
+    made = f"{told_how(options, missing)}\n{tables(measured, sizes, base)}\n{aims(measured, sizes)}"
+    print(made, end="")
+    if not options.dry:
+        write_measured(PAGE, BEGIN, END, made)
 
 
 def slug(name: str) -> str:

@@ -106,7 +106,7 @@ def read(source: str, data: Mapping[str, Any], *, rows: int, seed: int) -> pd.Da
     Raises:
         BadInput: It cannot be read, or a row is unsound: each is a question somebody chose, so none is left out.
     """
-    columns = dict.fromkeys(("test", "kind", "changed"), "")
+    columns = {name: ("", name) for name in ("test", "kind", "changed")}
     asked = questions.read(source, PARAMETER, columns, data, rows=rows, seed=seed)
     asked.check("behavioural tests", f"leave {PARAMETER} away", _faults(asked.rows))
     cases = asked.rows.assign(label=asked.labels)

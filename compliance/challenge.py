@@ -104,17 +104,17 @@ def read(source: str, column: str, data: Mapping[str, Any], *, rows: int, seed: 
     Raises:
         BadInput: It cannot be read, or a row is unsound: each is a question somebody chose, so none is left out.
     """
-    asked = questions.read(source, PARAMETER, {column: "challenge_column"}, data, rows=rows, seed=seed)
+    asked = questions.read(source, PARAMETER, {"set": ("challenge_column", column)}, data, rows=rows, seed=seed)
     found = asked.rows
     asked.check(
         "challenge sets",
         f"--set {PARAMETER}=''",
         {
-            "it names no set": found[column].str.strip() == "",
+            "it names no set": found["set"].str.strip() == "",
             "the same words stand with both labels": found.groupby("normalized")["label"].transform("nunique") > 1,
         },
     )
-    found = found.assign(label=asked.labels, set=found[column])
+    found = found.assign(label=asked.labels)
     return found.drop_duplicates(["set", "normalized"])[["set", "text", "normalized", "label"]].reset_index(drop=True)
 
 

@@ -33,6 +33,8 @@ OPSETS = {"": 17, "ai.onnx.ml": 2, "com.microsoft": 1}
 IR_VERSION = 8
 INPUT, NUMBERS, OUTPUT = "text", "numbers", "probability"
 SECONDS = 300  # that the other process may take
+# layers that treat all places alike, or keep the strongest of them
+PLACELESS = {"InputLayer", "Embedding", "Dropout", "Add", "Concatenate", "GlobalMaxPooling1D", "Dense"}
 
 
 class ExportFailed(ComplianceError):
@@ -49,7 +51,7 @@ def to_onnx(network: "keras.Model", vocabulary: Vocabulary, tokens: int) -> byte
         vocabulary: The words it was trained with.
         tokens: How many words of a text it reads.
     """
-    front, front_constants = _text_front(vocabulary, tokens)
+    front, front_constants = _text_front(vocabulary, tokens, padding(network, tokens))
     body, body_constants = _network(network)
     graph = helper.make_graph(
         [*front, *body],
@@ -70,8 +72,31 @@ def to_onnx(network: "keras.Model", vocabulary: Vocabulary, tokens: int) -> byte
     return model.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
 
 
-def _text_front(vocabulary: Vocabulary, tokens: int) -> tuple[list[NodeProto], list[TensorProto]]:
-    """Give the nodes from `text` string[N] to `numbers` int32[N, tokens], and their constants."""
+def padding(network: "keras.Model", tokens: int) -> int:
+    """Give how much padding behind its words a text needs for the answer that all of it would give.
+
+    A network that looks at each word with its neighbours and keeps the strongest of each sign finds nothing new in more
+    padding than it sees at once: with `reach` neighbours on either side, that is one place that sees padding alone, and
+    those before and behind it that see the last word or the end. Short texts cost less so. Any other network gets all.
+    """
+    reach = 0
+    for layer in network.layers:
+        kind = type(layer).__name__
+        if kind == "Conv1D" and _keeps_places(layer):
+            reach += layer.kernel_size[0] // 2
+        elif kind not in PLACELESS:
+            return tokens
+    return min(2 * reach + 1, tokens)
+
+
+def _keeps_places(convolution: "keras.layers.Conv1D") -> bool:
+    """Tell whether a convolution gives as many places as it takes, each from its nearest neighbours."""
+    same = convolution.padding == "same" or convolution.kernel_size == (1,)
+    return bool(same and convolution.strides == convolution.dilation_rate == (1,))
+
+
+def _text_front(vocabulary: Vocabulary, tokens: int, room: int) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Give the nodes from `text` string[N] to `numbers` int32[N, up to tokens], and their constants."""
     nodes = [
         # the C locale is everywhere and lowers ASCII alone; without it en_US.UTF-8 is asked for, which may be absent
         helper.make_node("StringNormalizer", [INPUT], ["lower"], name="lower", case_change_action="LOWER", locale="C"),
@@ -100,7 +125,7 @@ def _text_front(vocabulary: Vocabulary, tokens: int) -> tuple[list[NodeProto], l
         helper.make_node("Slice", ["padded", "first", "last", "axis"], ["cut"], name="cut"),
         helper.make_node("Cast", ["cut"], [NUMBERS], name=NUMBERS, to=TensorProto.INT32),
     ]
-    constants = {"room": [0, 0, 0, tokens], "first": [0], "last": [tokens], "axis": [1]}
+    constants = {"room": [0, 0, 0, room], "first": [0], "last": [tokens], "axis": [1]}
     return nodes, [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()]
 
 

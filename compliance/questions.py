@@ -13,7 +13,6 @@ from compliance.reading import Advice, Layout
 from compliance.text import normalize_all
 
 SHOWN = 5  # faults that are told
-TAKEN = "taken_"  # beginning of the names under which further columns are taken
 
 
 @dataclass(frozen=True)
@@ -75,14 +74,21 @@ def advice(parameter: str) -> Advice:
 
 
 def read(  # noqa: PLR0913 - most by name
-    source: str, parameter: str, columns: Mapping[str, str], data: Mapping[str, Any], *, rows: int, seed: int
+    source: str,
+    parameter: str,
+    columns: Mapping[str, tuple[str, str]],
+    data: Mapping[str, Any],
+    *,
+    rows: int,
+    seed: int,
 ) -> Questions:
     """Read rows of text and label with further columns, called as in the source of the data, from a CSV with commas.
 
     Args:
         source: Path of a CSV file in UTF-8, http(s) address of one, or `generated:NAME`.
         parameter: The parameter that names the source, for messages.
-        columns: The further columns, each with the parameter that names it; "" where its name is fixed.
+        columns: The further columns by the name under which they are taken, each with the parameter that names it, ""
+            where its name is fixed, and its name.
         data: The data report of the prepare phase, which says how texts and labels are written.
         rows: How many to generate, where they are generated.
         seed: Of the generator.
@@ -98,8 +104,8 @@ def read(  # noqa: PLR0913 - most by name
         compliant_value=written[0],
         maximum_length=data["maximum_length"],
     )
-    wanted = reading.columns(layout) | {TAKEN + name: (named_by, name) for name, named_by in columns.items()}
+    wanted = reading.columns(layout) | dict(columns)
     table = reading.open_source(source, layout, wanted, rows=rows, seed=seed, advice=advice(parameter))
-    found = pd.concat(table.chunks(), ignore_index=True).rename(columns={TAKEN + name: name for name in columns})
+    found = pd.concat(table.chunks(), ignore_index=True)
     found = found.assign(label=found["label"].str.strip(), normalized=normalize_all(found["text"]))
     return Questions(table.name, found, layout)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,10 +24,12 @@ ROUNDING = 1e-6  # by which a probability may exceed 1 in the runtime's arithmet
 LABELS = ("compliant", "non-compliant")
 MAXIMUM_LENGTH = 10_000  # characters
 INPUT, OUTPUT = "text", "probability"
+_OUTPUTS = [OUTPUT]
 WORD = "[A-Za-z0-9]+"  # what the graph takes for a word
 EXPLAINED_WORDS = 200  # of a text; each costs two scored texts
 DECISIVE_WORDS = 20  # more of them together explain nothing
 CHUNK_TEXTS = 256
+FEW = 64  # texts that are not worth sorting
 CHUNK_CHARACTERS = 500_000  # texts in a chunk times its longest text: what bounds memory
 
 
@@ -159,14 +162,19 @@ class Scorer:
             ValueError: One of them holds a lone surrogate, which no encoding can carry.
         """
         readable = self._readable(texts)
-        lengths = np.fromiter(map(len, readable), dtype=np.int64, count=len(readable))
-        order = np.argsort(lengths, kind="stable")
-        probabilities = np.empty(len(readable), dtype=np.float32)
-        for places in _chunks(order, lengths):
-            chunk = np.array([readable[place] for place in places], dtype=object)
-            probabilities[places] = self.session.run([OUTPUT], {INPUT: chunk})[0].reshape(-1)
+        if 0 < len(readable) <= FEW and len(readable) * max(map(len, readable)) <= CHUNK_CHARACTERS:
+            probabilities = self._run(readable)  # one chunk: there is nothing to sort
+        else:
+            lengths = np.fromiter(map(len, readable), dtype=np.int64, count=len(readable))
+            order = np.argsort(lengths, kind="stable")
+            probabilities = np.empty(len(readable), dtype=np.float32)
+            for places in _chunks(order, lengths):
+                probabilities[places] = self._run([readable[place] for place in places])
         # the runtime rounds a sigmoid to 1.0000001 where it is sure; what lies further off is left to be refused
-        return np.where((probabilities > 1) & (probabilities <= 1 + ROUNDING), np.float32(1), probabilities)
+        over = probabilities > 1
+        if over.any():
+            probabilities[over & (probabilities <= 1 + ROUNDING)] = 1
+        return probabilities
 
     def explain(self, text: str) -> list[Contribution]:
         """Say which words carried the answer: the graph scores parts of the text.
@@ -187,7 +195,7 @@ class Scorer:
             TypeError, ValueError: As `score` says.
         """
         [read] = self._readable([text])
-        words = list(re.finditer(WORD, read))[:EXPLAINED_WORDS]
+        words = _explained(read)
         left_out = [_without(read, [found]) for found in words]
         scores = self.score([read, *left_out, "", *(found[0] for found in words)]).astype(np.float64)
         odds, empty = _log_odds(scores), len(words) + 1
@@ -246,6 +254,10 @@ class Scorer:
             raise ValueError(f"{probability} is no probability: the model is broken, do not use its answer")
         return self.labels[int(probability >= self.threshold)]
 
+    def _run(self, texts: list[str]) -> np.ndarray:
+        probabilities: np.ndarray = self.session.run(_OUTPUTS, {INPUT: np.array(texts, dtype=object)})[0].reshape(-1)
+        return probabilities
+
     def _readable(self, texts: Sequence[str]) -> list[str]:
         if isinstance(texts, str):
             raise TypeError("one text arrived where a list of texts is expected: give [text]")
@@ -257,6 +269,16 @@ def _log_odds(probabilities: np.ndarray) -> np.ndarray:
     near = np.clip(probabilities, 1e-7, 1 - 1e-7)
     odds: np.ndarray = np.log(near / (1 - near))
     return odds
+
+
+def explanation_cost(text: str) -> int:
+    """Give how many texts `Scorer.explain` scores at least: a word stands alone, and is left out."""
+    return 2 + 2 * len(_explained(text))
+
+
+def _explained(text: str) -> list[re.Match[str]]:
+    """Find the words of a text that are explained."""
+    return list(islice(re.finditer(WORD, text), EXPLAINED_WORDS))
 
 
 def _without(text: str, words: Iterable[re.Match[str]]) -> str:

@@ -67,26 +67,28 @@ def seconds_worked(run_dir: Path, found: Record) -> float | None:
 
 def _last_sign(events: Path) -> str | None:
     """Give the time of the last whole line of what happened; None where nothing did."""
-    written = events.read_text(encoding="utf-8") if events.is_file() else ""
-    for line in reversed(written.splitlines()):
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # the last line may be half a line
-            return str(json.loads(line)["at"])
-    return None
+    return next((str(event["at"]) for event in reversed(_happened(events))), None)
+
+
+def _happened(events: Path) -> list[dict[str, Any]]:
+    """Read what happened. A line that a kill or a full disk cut in half, even within a character, is left out."""
+    happened = []
+    for line in events.read_bytes().split(b"\n") if events.is_file() else ():
+        with contextlib.suppress(ValueError):
+            happened.append(json.loads(line))
+    return happened
 
 
 def _cells(events: Path, phase: str) -> dict[int, str]:
     """Give the last known status of each cell that was begun, by its index: completed, or failed if it never ended."""
     cells: dict[int, str] = {}
-    written = events.read_text(encoding="utf-8") if events.is_file() else ""
-    for line in written.splitlines():
-        with contextlib.suppress(ValueError):  # the last line may be half a line
-            event = json.loads(line)
-            if event.get("phase") != phase:
-                continue
-            if event["event"] in ("phase-started", "phase-retried"):
-                cells = {}
-            elif event["event"] in ("cell-started", "cell-ended"):
-                cells[event["cell"]] = event.get("status", "failed")
+    for event in _happened(events):
+        if event.get("phase") != phase:
+            continue
+        if event["event"] in ("phase-started", "phase-retried"):
+            cells = {}
+        elif event["event"] in ("cell-started", "cell-ended"):
+            cells[event["cell"]] = event.get("status", "failed")
     return cells
 
 

@@ -54,7 +54,7 @@ def check_plain(value: Any, depth: int = _DEPTH) -> None:
             _check_writable(value)
         case float():
             if not math.isfinite(value):
-                raise Mismatch(f"{value} is no finite number")
+                raise Mismatch(f"{value}, which is no finite number")
         case list():
             for item in value:
                 check_plain(item, depth - 1)

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.record import STOPPING, USABLE, GateEntry, PhaseEntry, SignOff, Verdict
+from runner.terminal import first_line
 
 KINDS = ("min", "max", "equals")
 KEYS = ("scrap", *KINDS, "estimate", "n", "about", "why", "when")
 OUTCOME = "outcome"  # stands where a guarded phase would, for rules that are judged after the last one
 DIGEST = "model_digest"  # the scrap that says what was judged: a waiver is bound to it
+LONGEST = 200  # characters that are told of what is behind a value
 CHAMPION = "champion"  # the scrap that says whether there is one to compare with
 _NOTHING = {"", "None", "NaT", "<NA>"}  # how Python and pandas write a value that is not there
 
@@ -195,7 +197,13 @@ def _about(reference: Reference, evidence: Mapping[str, PhaseEntry]) -> str:
         value = scrap_value(reference, evidence)
     except NoEvidence:
         return ""
-    return value if isinstance(value, str) else _short(value)
+    return _one_line(value) if isinstance(value, str) else _short(value)
+
+
+def _one_line(text: str) -> str:
+    """Give a text without line ends and control characters: what data say must not look like words of the command."""
+    printable = "".join(sign if sign.isprintable() else " " for sign in text)
+    return first_line(" ".join(printable.split()), LONGEST)
 
 
 def waiver_of(gate: GateEntry, evidence: Mapping[str, PhaseEntry], sign_offs: Sequence[SignOff]) -> SignOff | None:

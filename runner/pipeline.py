@@ -425,6 +425,8 @@ class _Reader:
         phase, allow = given.get("phase", known.phase), given.get("allow_self_approval", known.allow_self_approval)
         days = given.get("approval_days", known.approval_days)
         trial = self._names("release.trial", given.get("trial"))
+        if "trial" in given and given["trial"] in (None, []):
+            self.faults.append("release.trial is empty; name environments, or leave it out, which allows every one")
         if "phase" in given and phase not in self.every:
             self.faults.append(f"release.phase names {phase!r}; {did_you_mean(phase, self.every)}")
         if not isinstance(allow, bool):

@@ -400,17 +400,33 @@ def check_values(prepared: Prepared) -> None:
     faults: list[str] = []
     for phase, name in prepared.pipeline.checks.items():
         if phase in prepared.asked:
-            faults += _check(phase, name, prepared.pipeline)(params)
+            faults += _checked(phase, name, prepared.pipeline, params)
+    if faults and prepared.resumed:
+        raise BadRequest(*faults, next_step=f"mend what is named, and type: trey resume {prepared.resumed.name}")
     if faults:
         raise BadRequest(*faults, next_step="trey plan, with the values mended")
 
 
-def _check(phase: str, name: str, pipeline: Pipeline) -> Callable[[Any], list[str]]:
+def _checked(phase: str, name: str, pipeline: Pipeline, params: Mapping[str, Any]) -> list[str]:
+    """Give what the check of a phase finds.
+
+    Raises:
+        BadRequest: It cannot be imported, fails, or gives no list of sentences.
+    """
+    what = f"{pipeline.path.name}: checks.{phase} is {name}, which"
     try:
-        return _function(name, pipeline.root)
-    except (ImportError, AttributeError) as error:
-        fault = f"{pipeline.path.name}: checks.{phase} is {name}, which cannot be imported: {error}"
+        check = _function(name, pipeline.root)
+    except Exception as error:  # also what the module raises
+        fault = f"{what} cannot be imported: {error}"
         raise BadRequest(fault, next_step=f"mend {pipeline.path} and type: trey plan") from error
+    step = f"mend {name} and type: trey plan"
+    try:
+        faults = check(params)
+    except Exception as error:
+        raise BadRequest(f"{what} fails: {type(error).__name__}: {error}", next_step=step) from error
+    if not isinstance(faults, list) or not all(isinstance(fault, str) for fault in faults):
+        raise BadRequest(f"{what} gives {faults!r}; it must be a list of sentences", next_step=step)
+    return faults
 
 
 def _check_environment(pipeline: Pipeline, params: Mapping[str, Mapping[str, Any]]) -> None:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -36,6 +36,7 @@ from service.transport import Protocol
 REFUSED, INTERRUPTED = 2, 130
 EXAMPLE = """curl -s {url}/score -H 'content-type: application/json' -d '["good condition steel component"]'"""
 BY_HAND = "local"  # the environment of a model folder that is served by itself
+YOUNG = 5_000  # new objects between two looks of the garbage collector: requests leave few cycles behind
 BACKLOG = 2048  # connections that may wait to be accepted
 
 
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"serving {identity['name']}, version {identity['version'] or 'unknown'}, digest {identity['digest']}")  # noqa: T201
     gc.collect()
     gc.freeze()  # what is loaded now stays: the collector need not look at it between requests
+    gc.set_threshold(YOUNG)
     server = AnnouncedServer(
         _configuration(observed, settings),
         app,
@@ -140,7 +142,8 @@ def _say_switch(routing: Routing) -> None:
         f"version {model.version}{'' if whole else f' ({weight} %)'}, from slot {model.slot}"
         for weight, model in routing.answering()
     ]
-    print(f"now answers: {routing.name} {'; '.join(answering)}", flush=True)  # noqa: T201
+    with suppress(OSError):  # whoever read it may be gone; requests are answered all the same
+        print(f"now answers: {routing.name} {'; '.join(answering)}", flush=True)  # noqa: T201
 
 
 def _application(
@@ -170,6 +173,7 @@ def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         app,
         http=Protocol,
         ws="none",
+        proxy_headers=False,
         log_level="warning",
         access_log=False,
         server_header=False,

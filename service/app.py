@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import about, problems
-from service.answers import INFER, INFER_PATH, INFER_VERSION, SCORE, Answers, Core, check_name, versioned
+from service.answers import INFER, INFER_PATH, INFER_VERSION, SCORE, Answers, Core, Write, check_name, versioned
 from service.collection import Collector, Nothing
 from service.correlation import HEADER, correlation_id
 from service.desk import Desk
@@ -71,6 +71,10 @@ class Application:
         self._answers = Answers(core)
         self._others = _others(core, self._answers, routes)
         self.paths = [path for route in self._others.routes if (path := getattr(route, "path", None))]
+
+    def take(self, scope: Scope, body: bytes, write: Write) -> bool:
+        """Answer a request to score that has arrived whole; False where `__call__` shall."""
+        return self._answers.take(scope, body, write)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or begin and end."""

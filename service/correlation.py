@@ -1,7 +1,7 @@
 """The id that ties a request to its answer, its log lines and, later, the technician's decision."""
 
+import random
 import re
-import uuid
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -26,9 +26,16 @@ def identify(scope: Scope) -> tuple[str, bool]:
     if _KEY not in state:
         sent = header(scope, _HEADER)
         sound = sent is None or is_identity(sent)
-        state[_KEY] = (sent if sent and sound else str(uuid.uuid4()), sound)
+        state[_KEY] = (sent if sent and sound else new_identity(), sound)
     identity: tuple[str, bool] = state[_KEY]
     return identity
+
+
+def new_identity() -> str:
+    """Give a random UUID, version 4 (RFC 9562): no secret, and `uuid.uuid4` costs a tenth of a request's time."""
+    digits = f"{random.getrandbits(128):032x}"
+    variant = "89ab"[random.getrandbits(2)]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def is_identity(text: str) -> bool:

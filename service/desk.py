@@ -12,13 +12,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from compliance.scorer import Contribution, Scorer
+from compliance.scorer import Contribution, Scorer, explanation_cost
 from service.problems import busy
 from service.settings import Settings
 
 LATE = "the answer took longer than {seconds} seconds; ask again, with fewer texts"
 FULL = "{waiting:,} texts wait to be scored; ask again later"
 T = TypeVar("T")
+Found = Callable[[np.ndarray | Exception], None]  # hears the probabilities, or why there are none
 
 
 @dataclass
@@ -26,7 +27,7 @@ class _Turn:
     """What arrived for one model in this turn of the event loop."""
 
     texts: list[str] = field(default_factory=list)
-    waiting: list[tuple[int, int, asyncio.Future[np.ndarray]]] = field(default_factory=list)  # first, behind last
+    waiting: list[tuple[int, int, Found]] = field(default_factory=list)  # first, behind last
 
 
 class Desk:
@@ -46,34 +47,54 @@ class Desk:
         """Let go of the thread, after what it does now."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    def is_small(self, texts: Sequence[str]) -> bool:
+        """Tell whether texts are few and short enough to be scored without leaving the event loop."""
+        settings = self._settings
+        if len(texts) == 1:
+            return len(texts[0]) <= settings.inline_characters
+        return len(texts) <= settings.inline_texts and sum(map(len, texts)) <= settings.inline_characters
+
     async def score(self, scorer: Scorer, texts: Sequence[str]) -> np.ndarray:
         """Give the probability of each text.
 
         Raises:
             Problem: 429 where too many texts wait, 503 where the answer comes too late.
         """
-        settings = self._settings
-        if len(texts) > settings.inline_texts or sum(map(len, texts)) > settings.inline_characters:
+        if not self.is_small(texts):
             return await self._apart(len(texts), lambda: scorer.score(texts))
-        loop = asyncio.get_running_loop()
-        key = id(scorer)
-        if key not in self._turns:
-            self._turns[key] = scorer, _Turn()
-            loop.call_soon(self._flush, key)
-        turn = self._turns[key][1]
-        future: asyncio.Future[np.ndarray] = loop.create_future()
-        first = len(turn.texts)
-        turn.texts.extend(texts)
-        turn.waiting.append((first, len(turn.texts), future))
+        future: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
+
+        def found(probabilities: np.ndarray | Exception) -> None:
+            if future.done():  # whoever asked is gone
+                return
+            if isinstance(probabilities, Exception):
+                future.set_exception(probabilities)
+            else:
+                future.set_result(probabilities)
+
+        self.score_soon(scorer, texts, found)
         return await future
 
+    def score_soon(self, scorer: Scorer, texts: Sequence[str], found: Found) -> None:
+        """Score a few texts at the end of this turn of the event loop, and say what was found."""
+        key = id(scorer)
+        held = self._turns.get(key)
+        if held is None:
+            held = self._turns[key] = scorer, _Turn()
+            asyncio.get_running_loop().call_soon(self._flush, key)
+        turn = held[1]
+        first = len(turn.texts)
+        turn.texts.extend(texts)
+        turn.waiting.append((first, len(turn.texts), found))
+
     async def explain(self, scorer: Scorer, texts: Sequence[str]) -> list[list[Contribution]]:
-        """Give the contributions of the words of each text.
+        """Give the contributions of the words of each text. It counts as many texts as are scored for that.
 
         Raises:
             Problem: As `score` says.
         """
-        return await self._apart(len(texts), lambda: [scorer.explain(text) for text in texts])
+        cost = sum(map(explanation_cost, texts))
+        return await self._apart(cost, lambda: [scorer.explain(text) for text in texts])
 
     def _flush(self, key: int) -> None:
         """Score what this turn brought. A request whose client is gone by now is scored with the others."""
@@ -81,13 +102,11 @@ class Desk:
         try:
             probabilities = scorer.score(turn.texts)
         except Exception as error:  # noqa: BLE001 - whoever asked gets it
-            for _, _, future in turn.waiting:
-                if not future.done():
-                    future.set_exception(error)
+            for _, _, found in turn.waiting:
+                found(error)
             return
-        for first, behind, future in turn.waiting:
-            if not future.done():
-                future.set_result(probabilities[first:behind])
+        for first, behind, found in turn.waiting:
+            found(probabilities[first:behind])
 
     async def _apart(self, texts: int, work: Callable[[], T]) -> T:
         """Do work in the thread, if not too much waits for it."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from compliance.scorer import ModelCorrupt, Scorer
 
 STATE = "state.json"
 SCHEMA = 1
 WHOLE = 100  # per cent
+_SLOT = re.compile(r"[A-Za-z0-9._-]+")
 TRIES = 5  # a deployment may replace a slot while it is read
 
 
@@ -39,17 +42,33 @@ class ServedModel:
         """Give what every answer says about the model."""
         return {"name": self.scorer.name, "version": self.version, "digest": self.scorer.digest}
 
+    @cached_property
+    def fragment(self) -> orjson.Fragment:
+        """Give the same as JSON."""
+        return orjson.Fragment(orjson.dumps(self.identity))
+
+    @cached_property
+    def names(self) -> tuple[str, str]:
+        """Give slot and version as labels of a metric."""
+        return str(self.slot or ""), str(self.version or "")
+
+    @cached_property
+    def _threshold(self) -> float:
+        """Give the threshold as a probability of float32 meets it."""
+        return float(np.float32(self.scorer.threshold))
+
     def labels(self, probabilities: np.ndarray) -> list[str]:
         """Give the labels of probabilities, as `Scorer.label` does, but for all at once.
 
         Raises:
             ValueError: One of them is no probability.
         """
-        sound = (probabilities >= 0) & (probabilities <= 1)
-        if not sound.all():
-            return [self.scorer.label(probability) for probability in probabilities[~sound]]
-        names = self.scorer.labels
-        return [names[place] for place in (probabilities >= self.scorer.threshold).tolist()]
+        values = probabilities.tolist()  # few are compared faster in Python than by NumPy
+        for value in values:
+            if not 0 <= value <= 1:
+                self.scorer.label(value)
+        names, threshold = self.scorer.labels, self._threshold
+        return [names[value >= threshold] for value in values]
 
 
 @dataclass(frozen=True)
@@ -192,6 +211,8 @@ def _check(state: dict[str, Any]) -> None:
     if state["schema"] != SCHEMA:
         raise ValueError(f"schema {state['schema']!r} instead of {SCHEMA}")
     held = {name: slot for name, slot in state["slots"].items() if slot}
+    if odd := [name for name in held if not _SLOT.fullmatch(name)]:
+        raise ValueError(f"slot {odd[0]!r}: a name has letters, digits and . _ -, for it goes into a header")
     if not all(isinstance(slot["digest"], str) and isinstance(slot["version"], int) for slot in held.values()):
         raise ValueError("a slot holds a model without a version or a digest")
     weights, mirror = state["traffic"], state["mirror"]

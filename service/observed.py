@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.answers import Headers, Take, Write
 from service.correlation import HEADER
 from service.exporters import NAME, Telemetry
 
@@ -22,6 +23,7 @@ BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5
 FAILED = 500
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")  # whether it is recorded
 _PROPAGATED = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
+_TRACED = "traced"  # key of what was decided
 _ENDS = ("lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed")
 _PROPAGATOR = TraceContextTextMapPropagator()
 _ATTRIBUTES = {HEADER.encode(): "correlation.id", SLOT.encode(): "scoring.slot"}
@@ -38,6 +40,7 @@ class Observed:
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: Iterable[str] = ()):
         self._app = app
+        self._take: Take | None = getattr(app, "take", None)
         self._telemetry = telemetry
         self._tracer = telemetry.tracers.get_tracer(NAME) if telemetry.tracers else None
         self._share = telemetry.share
@@ -57,6 +60,23 @@ class Observed:
         else:
             await self._app(scope, receive, send)
 
+    def take(self, scope: Scope, body: bytes, write: Write) -> bool:
+        """Let the application take a request that has arrived whole, unless it is traced; False where `__call__` shall.
+
+        What was decided about tracing is kept for `__call__`.
+        """
+        if self._take is None or (self._tracer is not None and self._is_traced(scope)):
+            return False
+        if self._durations is None:
+            return self._take(scope, body, write)
+        began = time.perf_counter()
+
+        def measured(status: int, headers: Headers, content: bytes) -> None:
+            write(status, headers, content)
+            self._measure(began, scope, _outcome(status))
+
+        return self._take(scope, body, measured)
+
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def last(message: Message) -> None:
             if message["type"] in _ENDS:  # the server does not wait for what comes after
@@ -67,27 +87,40 @@ class Observed:
         await self._app(scope, receive, last)
 
     async def _observe(self, scope: Scope, receive: Receive, send: Send) -> None:
-        seen = {
-            "http.request.method": scope["method"] if scope["method"] in METHODS else "_OTHER",
-            "http.route": self._routes.of(scope["path"]),
-        }
         answer = Answer(send)
         began = time.perf_counter()
         try:
             if self._tracer is None or not self._is_traced(scope):
                 await self._app(scope, receive, answer.send)
             else:
-                await self._trace(scope, receive, answer, seen)
+                await self._trace(scope, receive, answer)
         except BaseException as error:
             answer.status = answer.status or FAILED
             answer.error = type(error).__qualname__
             raise
         finally:
-            if self._durations is not None:
-                self._durations.record(time.perf_counter() - began, seen | answer.outcome())
+            self._measure(began, scope, answer.outcome())
+
+    def _measure(self, began: float, scope: Scope, outcome: dict[str, Any]) -> None:
+        if self._durations is not None:
+            self._durations.record(time.perf_counter() - began, self._seen(scope) | outcome)
+
+    def _seen(self, scope: Scope) -> dict[str, Any]:
+        """Give what is seen of a request."""
+        return {
+            "http.request.method": scope["method"] if scope["method"] in METHODS else "_OTHER",
+            "http.route": self._routes.of(scope["path"]),
+        }
 
     def _is_traced(self, scope: Scope) -> bool:
-        """Decide as the sampler would, before anything is made: most requests are not traced."""
+        """Decide as the sampler would, once and before anything is made: most requests are not traced."""
+        state = scope.setdefault("state", {})
+        if _TRACED not in state:
+            state[_TRACED] = self._decided(scope)
+        traced: bool = state[_TRACED]
+        return traced
+
+    def _decided(self, scope: Scope) -> bool:
         if self._share is None:
             return True  # the environment's sampler decides
         parent = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
@@ -95,8 +128,9 @@ class Observed:
             return int(known[1], 16) % 2 == 1
         return random.random() < self._share  # noqa: S311 - no secret
 
-    async def _trace(self, scope: Scope, receive: Receive, answer: "Answer", seen: dict[str, Any]) -> None:
+    async def _trace(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
         assert self._tracer is not None  # noqa: S101 - asked by the caller
+        seen = self._seen(scope)
         name = f"{seen['http.request.method']} {seen['http.route']}".rstrip()
         span = self._tracer.start_span(name, _parent(scope), SpanKind.SERVER, seen)
         token = context.attach(set_span_in_context(span))
@@ -132,14 +166,18 @@ class Answer:
 
     def outcome(self) -> dict[str, Any]:
         """Give the status, and the kind of the error where there was one."""
-        seen: dict[str, Any] = {"http.response.status_code": self.status} if self.status else {}
-        if self.error or self.status >= FAILED:
-            seen["error.type"] = self.error or str(self.status)
-        return seen
+        return _outcome(self.status, self.error)
 
     def told(self) -> dict[str, str]:
         """Give what its headers tell about the request."""
         return {_ATTRIBUTES[name]: value.decode("latin-1") for name, value in self._headers if name in _ATTRIBUTES}
+
+
+def _outcome(status: int, error: str = "") -> dict[str, Any]:
+    seen: dict[str, Any] = {"http.response.status_code": status} if status else {}
+    if error or status >= FAILED:
+        seen["error.type"] = error or str(status)
+    return seen
 
 
 class Routes:

@@ -24,7 +24,7 @@ class Settings:
     inline_characters: int = 20_000  # the same for the characters of all texts together
     queue_texts: int = 20_000  # texts that may wait for that thread; a request beyond them is refused with 429
     requests: int = 1_024  # requests under way; one beyond them is refused with 503
-    read_seconds: int = 30  # time that a request may take to arrive
+    read_seconds: int = 30  # time that a request's body may take to arrive
     deadline_seconds: int = 30  # time that an answer may take
     keep_seconds: int = 65  # time that a connection without a request is kept open
     drain_seconds: int = 0  # time between SIGTERM, when the service calls itself not ready, and the closing of the port

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("house", settings(), deadline=None)  # a loaded machine has slow moments
+settings.load_profile("house")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -47,19 +47,22 @@ def model_in(store: str, environment: str, model_name: str | None, command: str)
         BadRequest: None or several are live there, or this one is not.
     """
     from delivery.endpoint import live_models
-    from delivery.errors import DeliveryError
-    from delivery.names import TRIAL
+    from delivery.errors import BadName, DeliveryError
+    from delivery.names import SCRATCH, STAGING
 
+    deploy = {SCRATCH: f"trey run --set deploy.environment={SCRATCH}", STAGING: "trey run"}
+    step = deploy.get(environment, f"trey release RUN --to {environment}")
     try:
         found = live_models(store, environment)
+    except BadName as error:
+        raise BadRequest(str(error), next_step=f"{command} --help") from error
     except DeliveryError as error:
-        raise BadRequest(str(error), next_step="trey run --from deploy") from error
+        raise BadRequest(str(error), next_step=step) from error
     if model_name in found:
         return model_name
     if model_name is None and len(found) == 1:
         return found[0]
     if not found:
-        step = "trey run" if environment in TRIAL else f"trey release RUN --to {environment}"
         raise BadRequest(f"no model is live in {environment}, says {store}", next_step=step)
     fault = (
         f"{model_name} is not live in {environment}" if model_name else f"{len(found)} models are live in {environment}"

@@ -1,7 +1,7 @@
 """What to type next, once a run has ended: told by the command that ran it, and by those that ask for its release."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from runner import gates
 from runner.record import STOPPING, GateEntry, Record
@@ -26,8 +26,8 @@ def after(found: Record, name: str) -> str:
 def past(stopping: Sequence[GateEntry], found: Record, name: str) -> str:
     """Give the command that leads past the rules that stopped a run.
 
-    Too little data may be waived. What came of the last phases may be tried again from there. What failed before needs
-    a look first: no command leads past it.
+    Too little data may be waived. What an outcome rule is about may come out otherwise, and a run that is resumed does
+    it again. What failed before needs a look first: no command leads past it.
 
     Args:
         stopping: Those rules, one at least.
@@ -39,7 +39,7 @@ def past(stopping: Sequence[GateEntry], found: Record, name: str) -> str:
         left = [gate for gate in stopping if not gates.waiver_of(gate, found["phases"], waivers)]
         return f"trey waive {name} --gate {left[0]['scrap']} --reason WHY" if left else f"trey resume {name}"
     if all(gate["phase"] == gates.OUTCOME for gate in stopping):
-        return _again_from((stopping[0]["scrap"] or "").partition(".")[0], found)
+        return f"trey resume {name}"
     return f"trey show {name}"
 
 
@@ -49,20 +49,9 @@ def _ended_early(found: Record) -> bool:
 
 def _to_the_end(command: str) -> str:
     """Give the command that goes on where this one was asked to end, with the same parameters."""
-    return _joined(part for part in _parts(command) if _option(part) not in {"--to", "--run-id", "--fresh"})
-
-
-def _again_from(phase: str, found: Record) -> str:
-    """Give the command that runs again from a phase on, with the same parameters; what is before it is taken as is."""
-    order = found["pipeline"]["phases"]
-    earlier = order[: order.index(phase)]
-    kept = [
-        part
-        for part in _parts(found["command"])
-        if _option(part) not in {"--from", "--to", "--run-id", "--fresh"}
-        and not (_option(part) == "--set" and _value(part).partition(".")[0].strip() in earlier)
-    ]
-    return _joined([*kept, ["--from", phase, "--fresh"]])
+    left_out = {"--to", "--run-id", "--fresh"}
+    kept = (part for part in _parts(command) if part[0].partition("=")[0] not in left_out)
+    return shlex.join(word for part in kept for word in part)
 
 
 def _parts(command: str) -> Iterator[list[str]]:
@@ -70,15 +59,3 @@ def _parts(command: str) -> Iterator[list[str]]:
     words = iter(shlex.split(command))
     for word in words:
         yield [word, *([value] if word in _VALUED and (value := next(words, "")) else [])]
-
-
-def _option(part: Sequence[str]) -> str:
-    return part[0].partition("=")[0]
-
-
-def _value(part: Sequence[str]) -> str:
-    return part[1] if len(part) > 1 else part[0].partition("=")[2]
-
-
-def _joined(parts: Iterable[list[str]]) -> str:
-    return shlex.join(word for part in parts for word in part)

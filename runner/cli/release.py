@@ -101,13 +101,14 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     """
     from delivery import registry
     from delivery.endpoint import Endpoint
-    from delivery.errors import DeliveryError
+    from delivery.errors import DeliveryError, EndpointBusy
 
     endpoints = live.endpoints(endpoint_store, pipeline)
     name = live.model_in(endpoints, environment, model_name, "trey rollback")
     store = registry_store or str(live.project(pipeline) / "registry")
     endpoint = Endpoint(endpoints, name, environment)
     again = f"trey rollback --env {environment} --model {name}"
+    again += f" --endpoint-store {endpoint_store}" if endpoint_store else ""
     started = time.monotonic()
     try:
         undone = "" if champion_only else endpoint.claim()
@@ -115,7 +116,8 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         seconds = time.monotonic() - started
     except DeliveryError as error:
         endpoint.release()
-        raise BadRequest(str(error), next_step=f"trey models --registry-store {store}") from error
+        step = again if isinstance(error, EndpointBusy) else "trey models"
+        raise BadRequest(str(error), next_step=f"{step} --registry-store {store}") from error
     if slot is None:  # model_in found it live a moment ago
         raise BadRequest(f"nothing is live in {environment} any more", next_step="trey runs")
     try:

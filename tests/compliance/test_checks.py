@@ -42,6 +42,13 @@ def test_a_generated_source_is_known_and_has_the_columns() -> None:
     assert "has no column 'asks' (challenge_column)" in " ".join(faults(challenge_source="generated:connected-car"))
 
 
+@pytest.mark.parametrize("column", ["fault", "label", "line", "normalized", "row", "text", "verdict"])
+def test_the_column_of_the_set_may_be_called_as_one_of_ours(tmp_path: Path, column: str) -> None:
+    asked = tmp_path / "asked.csv"
+    asked.write_text("row,line,text,label,fault,normalized,words,verdict\n1,2,a,b,c,d,rusted through,reject\n")
+    assert faults(challenge_source=str(asked), challenge_column=column) == []
+
+
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     asked = tmp_path / "asked.csv"
     asked.write_text(f"{HEADER}\n{SOUND}\nmaker,invarianc,brake,hose,1\n", encoding="utf-8")

@@ -82,6 +82,25 @@ def test_parity_of_every_architecture(architecture: str) -> None:
     assert np.abs(exported - model.probabilities(network, vocabulary, 4, texts)).max() <= PARITY
 
 
+PADDING = {"context-cnn": 7, "word-cnn": 5, "lab-reference": 24, "lab-reference-trained": 24, "bag-of-ngrams": 24}
+
+
+@pytest.mark.parametrize("architecture", model.ARCHITECTURES)
+def test_little_padding_gives_the_answer_that_all_of_it_gives(architecture: str) -> None:
+    vocabulary = Vocabulary(("iron", "steel", "new"))
+    network = model.build(model.TrainingPlan(architecture=architecture, tokens=24), vocabulary)
+    random = np.random.default_rng(7)
+    network.set_weights([random.normal(0, 0.3, weight.shape) for weight in network.get_weights()])
+    texts = [" ".join(random.choice([*vocabulary.words, "brass"], count)) for count in range(30)]
+    assert export.padding(network, 24) == PADDING[architecture]
+    scorer = Scorer.from_onnx(export.to_onnx(network, vocabulary, 24))
+    trained = model.probabilities(network, vocabulary, 24, texts)
+    alone = np.concatenate([scorer.score([text]) for text in texts])
+    assert np.ptp(trained) > 0.1
+    assert np.abs(alone - trained).max() <= PARITY
+    assert np.abs(scorer.score(texts) - trained).max() <= PARITY
+
+
 def test_the_file_reads_other_years_and_misspelt_words_as_python_does() -> None:
     years = tuple(str(year) for year in range(1980, 1992))
     vocabulary = Vocabulary(("plastic", "steel", *years), nearest_year=True, misspellings=True)

@@ -266,6 +266,7 @@ def test_an_explanation_costs_a_bounded_number_of_texts() -> None:
     counted = Counted(Scorer.from_onnx(onnx_bytes(-1)).session)
     counted.explain("iron plastic poor fair " * 5 + "part " * 300)
     most = scorer.DECISIVE_WORDS
+    assert counted.asked[0] == scorer.explanation_cost("iron plastic poor fair " * 5 + "part " * 300)
     assert sum(counted.asked) <= 2 * (scorer.EXPLAINED_WORDS + 1) + most + most * (most + 1) // 2
     assert max(counted.asked) == 2 * (scorer.EXPLAINED_WORDS + 1)
 

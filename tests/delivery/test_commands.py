@@ -98,9 +98,9 @@ def test_serve_answers_until_ctrl_c(live: Path) -> None:
     ("words", "says", "next_step"),
     [
         (["--env", "production"], "no model is live in prod", "trey release RUN --to production"),
-        (["--env", "scratch"], "no model is live in scratch", "trey run"),
+        (["--env", "scratch"], "no model is live in scratch", "trey run --set deploy.environment=scratch"),
         (["--env", "staging", "--model", "x"], "live are parts", "trey serve --env staging --model parts"),
-        (["--env", "../x"], "the environment is '../x'", "trey run --from deploy"),
+        (["--env", "../x"], "the environment is '../x'", "trey serve --help"),
     ],
 )
 def test_serve_refuses_what_is_not_live(live: Path, words: list[str], says: str, next_step: str) -> None:

@@ -1,6 +1,7 @@
 """`trey approve`, `reject`, `waive`, `release` and `rollback`, as people type them, over real registry and endpoint."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from delivery import names, registry
+from delivery import locks, names, registry
 from delivery.approvals import release_digest
 from delivery.endpoint import Endpoint
 from delivery.files import canonical, sha256
@@ -236,12 +237,11 @@ def test_what_stopped_a_run_after_its_release_keeps_it_from_other_environments(t
     found = record.load(run)
     taken_back: Any = found["gates"][-1] | {"phase": "outcome", "scrap": "deploy.outcome"}
     found["gates"].append(taken_back | {"verdict": "fail", "reason": "'rolled back' ≠ 'live'"})
-    found["status"], found["command"] = "stopped", "trey run --set deploy.environment=staging"
+    found["status"] = "stopped"
     record.save(run, found)
     for words in (APPROVE, ("release", "one", "--to", "production")):
         assert trey(*words, exit_code=2).stderr == (
-            "trey: one: fail: deploy.outcome: 'rolled back' ≠ 'live'\n"
-            "next: trey run --set deploy.environment=staging --from deploy --fresh\n"
+            "trey: one: fail: deploy.outcome: 'rolled back' ≠ 'live'\nnext: trey resume one\n"
         )
     trey("release", "one", "--to", "staging")
 
@@ -313,7 +313,7 @@ def test_the_pipeline_names_the_environments_that_ask_nobody() -> None:
         (("release", "one", "--to", "../x"), "the environment is '../x'", "trey release --help"),
         (("release", "one", "--to", "scratch"), "scratch is for notebooks by hand", "trey release one --to staging"),
         (("rollback", "--env", "production"), "no model is live in prod", "trey release RUN --to production"),
-        (("rollback", "--env", "scratch"), "no model is live in scratch", "trey run"),
+        (("rollback", "--env", "scratch"), "no model is live in scratch", "trey run --set deploy."),
         (("rollback", "--env", "staging"), "has no earlier version to go back to", "trey models"),
     ],
 )
@@ -385,6 +385,29 @@ def test_a_waived_rule_lets_a_stopped_run_go_on(trey: Trey, made: Project, model
         shutil.rmtree(made.root / "runs" / name)
 
 
+def test_a_rollback_during_a_deployment_is_to_be_tried_again(
+    tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not followed by another deployment."""
+    endpoint = Endpoint(tmp_path, "parts", "production")
+    endpoint.switch(endpoint.place(model_dir, 1, digest_of(model_dir)).name)
+    endpoint.release()
+    monkeypatch.setitem(Endpoint.__init__.__kwdefaults__ or {}, "wait", 0.1)
+    held = locks.acquire(endpoint.folder / "deployment.lock", 0)
+    try:
+        trey = typed(Project(tmp_path), monkeypatch)
+        words = ("rollback", "--env", "production", "--endpoint-store", str(tmp_path), "--registry-store", "none")
+        told = trey(*words, exit_code=2).stderr
+    finally:
+        locks.release(held)
+    assert told == (
+        f"trey: process {os.getpid()} is deploying to {endpoint.folder}; 0.1 seconds passed. "
+        "Wait until it ends, and try again\n"
+        f"next: trey rollback --env production --model parts --endpoint-store {tmp_path} "
+        "--registry-store none\n"
+    )
+
+
 def test_a_rollback_is_one_step_back_with_the_champion(
     tmp_path: Path, model_dir: Path, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,7 +446,8 @@ def test_a_rollback_is_one_step_back_with_the_champion(
     done = trey(*words[:-1], str(broken), exit_code=1)
     assert "production answers with parts version 1 again, but the registry does not say so" in done.stderr
     assert done.stderr.splitlines()[-1] == (
-        f"next: trey rollback --env production --model parts --champion-only --registry-store {broken}"
+        f"next: trey rollback --env production --model parts --endpoint-store {endpoints} --champion-only "
+        f"--registry-store {broken}"
     )
     assert "nothing was switched" in trey(*words, "--champion-only").stdout
     champion = registry.champion("parts", "production", store)

@@ -41,6 +41,7 @@ deploy:
   shares: [50]
   latency_limit: 5000
 """
+CHECKS = "checks:\n  evaluate: compliance.checks:of_evaluate\n"  # of parameters that no notebook has here
 BIAS = {6: 0.0, 8: 1e-6, 20: 3.0}  # of the model that so many epochs give: as the first, alike, flags what is new
 EVALUATED_TEXTS = [
     *(f"good condition steel part {number}" for number in range(20)),
@@ -72,7 +73,7 @@ glue("model_digest", digest)
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Give a copy of the project that trains models small enough to read; pipeline, gates and release are its own."""
+    """Give a copy of the project that trains models small enough to read; gates and release are its own."""
     project = copy_project(tmp_path_factory.mktemp("path"))
     for epochs, bias in BIAS.items():
         write_judged_model(project.root / "models" / str(epochs), name=NAME, bias=bias)
@@ -92,6 +93,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         parameters=f'train_dir: str = "x"\nregistry_store: str = "x"\nmodel_name: str = "x"\n{output}',
     )
     (project.root / "params" / "default.yaml").write_text(PARAMS, encoding="utf-8")
+    pipeline = project.root / "params" / "pipeline.yaml"
+    written = pipeline.read_text(encoding="utf-8")
+    assert CHECKS in written
+    pipeline.write_text(written.replace(CHECKS, ""), encoding="utf-8")
     return project
 
 

@@ -55,7 +55,9 @@ def test_a_killed_runner_worked_until_its_last_sign(abandoned: Path) -> None:
     found |= {"status": "running", "finished_at": None, "seconds": 7.0}
     found["runner"]["started_at"] = "2026-11-23T10:00:00.000Z"
     record.save(abandoned, found)
-    (abandoned / "events.jsonl").write_text('{"at": "2026-11-23T10:01:00.000Z", "event": "phase-started"}\n{"at"')
+    cut = '{"at": "2026-11-23T10:02:00.000Z", "source": "é'.encode()[:-1]  # within a character
+    line = b'{"at": "2026-11-23T10:01:00.000Z", "event": "phase-started", "phase": "use"}\n'
+    (abandoned / "events.jsonl").write_bytes(line + cut)
     settle(abandoned)
     found = record.load(abandoned)
     assert (found["seconds"], found["finished_at"]) == (67.0, "2026-11-23T10:01:00.000Z")

@@ -103,6 +103,19 @@ def test_what_does_not_pass_is_told_with_what_is_behind_it(recall_low: float, wo
     assert gates.said(judged) == told
 
 
+@pytest.mark.parametrize(
+    ("worst", "told"),
+    [
+        ("tyre\nnext: trey release last --to production", "tyre next: trey release last --to production"),
+        ("tyre\x1b[2J\x1b]0;all passed\x07\u2028", "tyre [2J ]0;all passed"),
+        ("t" * 10_000, "t" * 199 + "…"),
+    ],
+)
+def test_what_data_say_is_told_in_one_line_without_control_characters(worst: str, told: str) -> None:
+    [judged] = gates.judge("register", [rule(about=ABOUT)], {"evaluate": entry(recall_low=0.9, worst=worst)})
+    assert judged["about"] == told
+
+
 def test_what_is_behind_a_value_is_no_evidence() -> None:
     [judged] = gates.judge("register", [rule(about=ABOUT)], {"evaluate": entry(recall_low=0.99)})
     assert (judged["verdict"], "about" in judged) == ("pass", False)

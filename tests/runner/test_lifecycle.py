@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -311,6 +312,23 @@ def test_a_check_that_cannot_be_imported_is_told(checked: Project) -> None:
     path.write_text(path.read_text().replace("of_use", "of_us"), encoding="utf-8")
     with pytest.raises(BadRequest, match=r"checks\.use is chain_checks:of_us, which cannot be imported"):
         checked.run()
+
+
+@pytest.mark.parametrize(
+    ("module", "body", "says"),
+    [
+        ("failing", "return [given['make']['nunber']]", "fails: KeyError: 'nunber'"),
+        ("one_text", "return 'make.number is 9'", "gives 'make.number is 9'; it must be a list of sentences"),
+        ("nothing", "pass", "gives None; it must be a list of sentences"),
+        ("no_python", "retur n", "cannot be imported: invalid syntax"),
+    ],
+)
+def test_a_check_that_is_badly_written_is_told(checked: Project, module: str, body: str, says: str) -> None:
+    checked.write(f"check_{module}.py", f"def of_use(given):\n    {body}\n")
+    path = checked.root / "params" / "pipeline.yaml"
+    path.write_text(path.read_text().replace("chain_checks", f"check_{module}"), encoding="utf-8")
+    with pytest.raises(BadRequest, match=re.escape(f"checks.use is check_{module}:of_use, which {says}")):
+        checked.plan()
 
 
 def with_outcome(chain: Project, rules: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from runner.cli import next_step
+from runner.cli.lifecycle import run
 from runner.record import Record
 
 from .conftest import entry
@@ -21,7 +22,6 @@ def found(*stopping: dict[str, Any], command: str = "trey run", **parts: Any) ->
         "command": command,
         "gates": [FAIL | {"verdict": "pass"}, *stopping],
         "phases": {"make": entry(number=0), "use": entry("skipped")},
-        "pipeline": {"phases": ["make", "use"]},
     }
     return cast(Record, made | parts)
 
@@ -39,7 +39,7 @@ def found(*stopping: dict[str, Any], command: str = "trey run", **parts: Any) ->
             found(LITTLE, LITTLE | {"scrap": "make.more"}, sign_offs=[WAIVER]),
             "trey waive one --gate make.more --reason WHY",
         ),
-        (found(OUTCOME), "trey run --from use --fresh"),
+        (found(OUTCOME), "trey resume one"),
         (found(status="interrupted"), "trey resume one"),
         (found(status="failed"), "trey show one"),
     ],
@@ -48,8 +48,13 @@ def test_a_run_that_ended_early_is_led_on(record: Record, step: str) -> None:
     assert next_step.after(record, "one") == step
 
 
-def test_what_is_tried_again_has_the_same_parameters() -> None:
-    """But for those of phases that are taken as they are: `trey run --from` refuses them."""
-    command = "trey run --params a.yaml --set make.number=3 --set 'use.why=too late' --set=make.x=1 --to use"
-    step = next_step.after(found(OUTCOME, command=f"{command} --run-id one --from=use --fresh"), "one")
-    assert step == "trey run --params a.yaml --set 'use.why=too late' --from use --fresh"
+def test_every_option_with_a_value_is_known() -> None:
+    """Or the value would be taken for an option: `--to`, for one."""
+    valued = {name for option in run.params if not getattr(option, "is_flag", False) for name in option.opts}
+    assert valued == set(next_step._VALUED)
+
+
+def test_what_was_asked_to_end_early_goes_on_with_the_same_parameters() -> None:
+    command = "trey run --params a.yaml --set=make.number=3 --set 'use.why=late --to' --to=make --run-id one --fresh"
+    early = found(command=command, status="succeeded", gates=[])
+    assert next_step.after(early, "one") == ("trey run --params a.yaml --set=make.number=3 --set 'use.why=late --to'")

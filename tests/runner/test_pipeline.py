@@ -227,6 +227,8 @@ def test_what_an_approval_needs_stands_in_the_pipeline(project: Project) -> None
         "7": "release is int; it must be a mapping, such as {approval_days: 7}",
         "{day: 7}": "release: 'day' is no key; allowed are phase, allow_self_approval, approval_days, trial",
         "{trial: staging}": "release.trial must be a list of names",
+        "{trial: []}": "release.trial is empty; name environments, or leave it out, which allows every one",
+        "{trial: }": "release.trial is empty; name environments, or leave it out, which allows every one",
         "{phase: c}": "release.phase names 'c'; allowed are a, b",
         "{allow_self_approval: 1}": "release.allow_self_approval is 1; it must be true or false",
         "{approval_days: 0}": "release.approval_days is 0; it must be above 0 and at most 366",

@@ -71,6 +71,17 @@ def test_a_run_whose_outcome_was_no_release_does_again_what_it_did_there(chain: 
     assert found["phases"]["use"]["why"] == "its outcome was no release"
 
 
+def test_what_a_check_finds_at_a_resumption_is_mended_and_the_run_goes_on(failing: Project) -> None:
+    failing.write("resume_checks.py", "def of_use(given):\n    return ['it is Friday']\n")
+    path = failing.root / "params" / "pipeline.yaml"
+    text = path.read_text()
+    path.write_text(f"{text}checks: {{use: 'resume_checks:of_use'}}\n", encoding="utf-8")
+    with pytest.raises(BadRequest, match=r"it is Friday\nnext: mend what is named, and type: trey resume one$"):
+        resumed(failing)
+    path.write_text(text, encoding="utf-8")
+    assert resumed(failing)["status"] == "succeeded"
+
+
 def test_a_failed_run_goes_on_where_it_failed(failing: Project) -> None:
     before = record.load(failing.run_dir)
     assert statuses(before) == {"make": "succeeded", "use": "failed"}

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,26 @@ def test_the_client_of_the_page_is_answered(asked: str) -> None:
     client = api_page.programs(TEXT)[1].replace(OPEN, asked)
     done = subprocess.run([sys.executable, "-c", client], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("non-compliant\n", "")
+
+
+def test_the_client_of_the_page_asks_again_where_a_connection_breaks() -> None:
+    whole = b'{"results": [{"label": "non-compliant"}]}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(whole)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = api_page.programs(TEXT)[1].replace(OPEN, f"127.0.0.1:{listener.getsockname()[1]}")
+        client = client.replace("time.sleep(", "print(")  # how long it would wait
+        command = [sys.executable, "-c", client]
+        listener.settimeout(30)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            for answer in (b"", head + whole[:9], head + whole):  # none, half of one, a whole one
+                connection, _ = listener.accept()
+                with connection:
+                    received = b""
+                    while b"poor iron" not in received:
+                        received += (part := connection.recv(65_536))
+                        assert part
+                    connection.sendall(answer)
+            assert process.communicate(timeout=30) == ("1.0\n2.0\nnon-compliant\n", "")
 
 
 def test_tritons_client_prints_what_the_page_shows(programs: Path, asked: str) -> None:

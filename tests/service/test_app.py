@@ -2,6 +2,7 @@
 
 import json
 import socket
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -167,6 +168,7 @@ def test_the_correlation_id_comes_back(client: httpx.Client) -> None:
 def test_without_one_each_request_gets_its_own(client: httpx.Client) -> None:
     ids = {client.post("/score", json=["steel"]).json()["correlation_id"] for _ in range(10)}
     assert len(ids) == 10
+    assert {(str(uuid.UUID(identity)), uuid.UUID(identity).version) for identity in ids} == {(one, 4) for one in ids}
 
 
 @pytest.mark.parametrize("sent", ["", "two words", "x" * 129, "<script>", "é"])

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,10 @@ def ask(url: str, **headers: str) -> httpx.Response:
     return httpx.post(f"{url}/score", json=[TEXT], headers=names, trust_env=False, timeout=30)
 
 
+def follows(url: str, generation: int) -> bool:
+    return bool(readiness(url)["following"]["generation"] == generation)
+
+
 def test_another_live_slot_is_followed(start: Start, endpoint: Path) -> None:
     _, url = start("--endpoint", str(endpoint))
     first = ask(url)
@@ -61,6 +66,19 @@ def test_a_switch_is_told_in_a_line_and_what_changes_no_answer_is_not(start: Sta
         "now answers: parts version 1 (90 %), from slot blue; version 2 (10 %), from slot green\n",
         "now answers: parts version 2, from slot green\n",
     ]
+
+
+def test_it_follows_on_where_nobody_reads_what_it_tells(start: Start, endpoint: Path) -> None:
+    """As behind `trey serve … | head -2`."""
+    process, url = start("--endpoint", str(endpoint))
+    assert process.stdout is not None
+    process.stdout.close()
+    for generation, slot in ((2, "green"), (3, "blue")):
+        write_state(endpoint, {"blue": 1, "green": 2}, {slot: 100})
+        wait_until(partial(follows, url, generation))
+        assert ask(url).json()["slot"] == slot
+    process.terminate()
+    assert process.wait(timeout=30) == 0
 
 
 def test_traffic_is_shared_by_the_weights_and_an_id_meets_the_same_slot(start: Start, endpoint: Path) -> None:
@@ -109,6 +127,11 @@ def test_a_version_can_be_asked_for(start: Start, endpoint: Path) -> None:
             '{"schema": 1, "live": "blue", "slots": {"blue": {"version": 1, "digest": "x"}}, "traffic": {"blue": 100},'
             ' "mirror": {"green": 5}}',
             "without a model",
+        ),
+        (
+            '{"schema": 1, "live": "a\\n", "slots": {"a\\n": {"version": 1, "digest": "x"}}, "traffic": {"a\\n": 100},'
+            ' "mirror": {}}',
+            "goes into a header",
         ),
     ],
 )

@@ -116,6 +116,19 @@ def test_more_texts_than_may_wait_are_refused_and_the_others_are_scored() -> Non
     asyncio.run(run())
 
 
+def test_texts_to_be_explained_count_as_those_that_are_scored_for_it(model_dir: Path) -> None:
+    async def run() -> None:
+        desk, scorer, text = Desk(Settings(queue_texts=100)), Scorer.load(model_dir), "iron part " * 20
+        found = await asyncio.gather(*(desk.explain(scorer, [text]) for _ in range(2)), return_exceptions=True)
+        assert isinstance(found[0], list)
+        assert isinstance(found[1], Problem)
+        assert found[1].detail == "82 texts wait to be scored; ask again later"
+        await desk.explain(scorer, [text])
+        desk.close()
+
+    asyncio.run(run())
+
+
 def test_an_answer_that_comes_too_late_is_given_up() -> None:
     async def run() -> None:
         desk = Desk(Settings(inline_texts=1, deadline_seconds=0))

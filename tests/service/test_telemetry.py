@@ -3,12 +3,15 @@
 import gzip
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,6 +33,7 @@ from service.settings import BadSettings
 from service.telemetry import SHARE, Count, TelemetrySettings, instrument
 
 from ..project import ROOT
+from .conftest import Start
 from .records import until
 
 TEXT = "planted-text of a request"
@@ -221,6 +225,26 @@ def test_requests_of_nobody_s_trace_are_sampled(receiver: Receiver, environment:
     served(observed(settings), ask)
     assert 0 < len(receiver.spans()) < 60  # 20, and nine standard deviations
     assert TRACE not in {span.trace_id.hex() for span in receiver.spans()}
+
+
+def test_each_request_to_the_service_is_measured_and_traced_as_its_client_says(
+    receiver: Receiver, start: Start, model_dir: Path
+) -> None:
+    variables = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+    process, url = start("--model", str(model_dir), environment=variables)
+    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+        for number in range(20):
+            flag = "01" if number < 3 else "00"
+            headers = {"traceparent": f"00-{TRACE}-{SPAN}-{flag}", HEADER: f"a-{number}"}
+            assert client.post("/score", json=["steel"] * (1 + 40 * (number % 2)), headers=headers).status_code == 200
+        assert client.post("/score", json=[], headers={"traceparent": f"00-{TRACE}-{SPAN}-00"}).status_code == 422
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert {values(span.attributes)["correlation.id"] for span in receiver.spans()} == {"a-0", "a-1", "a-2"}
+    points = receiver.metrics()["http.server.request.duration"].histogram.data_points
+    counted = {values(point.attributes)["http.response.status_code"]: point.count for point in points}
+    assert counted == {200: 20, 422: 1}
+    assert all(values(point.attributes)["http.route"] == "/score" for point in points)
 
 
 def test_the_environment_may_name_another_sampler(receiver: Receiver, environment: pytest.MonkeyPatch) -> None:
