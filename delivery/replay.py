@@ -38,6 +38,7 @@ class Replay:
         self.batch = batch
         self.unanswered = 0
         self.observed = observed
+        self.path = f"{urlsplit(target.url).path}/score"
         self.connection = _connection(target)
 
     def more(self) -> Sequence[Observation]:
@@ -53,7 +54,7 @@ class Replay:
     def _send(self, text: str, identity: str) -> None:
         headers = {"content-type": "application/json", "x-correlation-id": identity, **self.target.headers()}
         try:
-            self.connection.request("POST", "/score", json.dumps([text]), headers)
+            self.connection.request("POST", self.path, json.dumps([text]), headers)
             self.connection.getresponse().read()
         except (OSError, http.client.HTTPException):
             self.connection.close()  # the next request opens it again
@@ -80,5 +81,5 @@ def replayed(endpoint: Endpoint, texts: Sequence[str], *, seed: int = 7, batch: 
 def _connection(target: Target) -> http.client.HTTPConnection:
     address = urlsplit(target.url)
     if address.scheme == "https":
-        return http.client.HTTPSConnection(address.netloc, timeout=TIMEOUT, context=target.tls)
+        return http.client.HTTPSConnection(address.netloc, timeout=TIMEOUT, context=target.trust())
     return http.client.HTTPConnection(address.netloc, timeout=TIMEOUT)

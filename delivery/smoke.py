@@ -100,7 +100,7 @@ class _Session:
             headers=dict(target.headers()),
             timeout=TIMEOUT,
             trust_env=False,
-            verify=target.tls or True,
+            verify=target.trust() or False,
         )
         self.digest = ""
 

@@ -16,9 +16,14 @@ class Target:
     Attributes:
         url: The address before `/score` and the other paths.
         headers: Gives what each request carries besides its own headers, such as a token that is still good.
-        tls: Whom to trust behind `https`; None for the authorities that everybody trusts.
     """
 
     url: str
     headers: Callable[[], Mapping[str, str]] = _nothing
-    tls: ssl.SSLContext | None = None
+
+    def trust(self) -> ssl.SSLContext | None:
+        """Give what vouches for the other side: what the system trusts (SSL_CERT_FILE names another file), or nobody.
+
+        None where there is no TLS.
+        """
+        return ssl.create_default_context() if self.url.startswith("https:") else None

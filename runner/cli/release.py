@@ -76,7 +76,13 @@ def release(
 @click.option("--env", "environment", required=True, metavar="ENV", help="Environment to take back.")
 @click.option("--model", "model_name", metavar="NAME", help="Its model, where the environment has several.")
 @click.option("--champion-only", is_flag=True, help="Only let the registry follow what is live.")
-@click.option("--registry-store", metavar="DIR|URI", help="Its registry; without it, registry/ of the project.")
+@click.option(
+    "--registry-store",
+    envvar="TREY_REGISTRY_STORE",
+    show_envvar=True,
+    metavar="DIR|URI",
+    help="Its registry; without it, registry/ of the project.",
+)
 @options.ENDPOINT_STORE
 @options.PIPELINE
 @options.JSON
@@ -143,7 +149,9 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         f"{environment} answers with {name} version {slot.version}, digest {slot.digest[:12]}…, from slot {slot.name}; "
         + ("nothing was switched" if champion_only else f"switched in {seconds:.2f} s"),
         f"champion of {environment}: version {slot.version}",
-        f"next: trey serve --env {environment}, where no service runs that follows it",
+        f"next: trey serve --env {environment}, where no service runs that follows it"
+        if slot.folder
+        else "next: trey models",
     ]
     click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
 
