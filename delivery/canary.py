@@ -70,6 +70,7 @@ class Plan:
 
     Attributes:
         shares: Per cent of the traffic that the candidate answers, stage after stage; all of it comes after the last.
+        mirror: Per cent of the requests of which it gets copies before that.
         error_margin: By how much its share of failed requests may be above the live model's.
         latency_limit: Milliseconds from which an answer is slow.
         slow_margin: By how much its share of slow answers may be above the live model's.
@@ -84,6 +85,7 @@ class Plan:
     """
 
     shares: tuple[int, ...] = (10, 50)
+    mirror: int = ALL
     error_margin: float = 0.02
     latency_limit: float = 250.0
     slow_margin: float = 0.05
@@ -104,6 +106,8 @@ class Plan:
             for name in ("latency_limit", "most_requests", "stage_seconds")
             if not 0 < (value := getattr(self, name)) < math.inf
         ]
+        if not (isinstance(self.mirror, int) and 0 < self.mirror <= ALL):
+            faults.append(f"mirror is {self.mirror!r}; give whole per cents from 1 to 100")
         whole = all(isinstance(share, int) and 0 < share < ALL for share in self.shares)
         if not whole or list(self.shares) != sorted(set(self.shares)):
             faults.append(
@@ -115,7 +119,7 @@ class Plan:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Give the stages in their order; the candidate is compared on copies first."""
-        return (Stage(True, ALL), *(Stage(False, share) for share in self.shares))
+        return (Stage(True, self.mirror), *(Stage(False, share) for share in self.shares))
 
     @property
     def tests(self) -> int:

@@ -7,9 +7,8 @@ the same traffic: on copies first, then on growing shares, until it has all of i
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from delivery import canary
@@ -17,8 +16,7 @@ from delivery.canary import Judgement, Plan, Stage, Tally
 from delivery.endpoint import Endpoint, Slot
 from delivery.errors import BadPlan, DeploymentFailed, ScoringProcessFailed
 from delivery.names import TRIAL
-from delivery.observations import Observation, Reader
-from delivery.process import scoring_process
+from delivery.observations import Observation, Observations
 from delivery.replay import replayed
 from delivery.smoke import Example, SmokeReport, smoke_test
 
@@ -94,18 +92,18 @@ class Collected:
     """Real traffic: what a running service collects of the requests that people send.
 
     Args:
-        reader: Reads it.
+        observed: Reads it.
         pause: Seconds between two looks.
     """
 
-    def __init__(self, reader: Reader, pause: float = PAUSE):
-        self.reader = reader
+    def __init__(self, observed: Observations, pause: float = PAUSE):
+        self.observed = observed
         self.pause = pause
 
     def more(self) -> Sequence[Observation]:
         """Wait, then give what was collected meanwhile."""
         time.sleep(self.pause)
-        return self.reader.read()
+        return self.observed.read()
 
 
 def traffic_kind(asked: str, environment: str) -> str:
@@ -127,14 +125,14 @@ def traffic_kind(asked: str, environment: str) -> str:
 
 
 def rehearse(endpoint: Endpoint, candidate: Slot, examples: Sequence[Example]) -> SmokeReport:
-    """Test the model in a slot through a scoring process that is started from it, and give what came of it.
+    """Test the model in a slot that nobody else asks yet, and give what came of it.
 
     Raises:
-        DeploymentFailed: The process does not start; the candidate's slot is emptied, the live one stays.
+        DeploymentFailed: The slot does not answer; the candidate's slot is emptied, the live one stays.
     """
     try:
-        with scoring_process(candidate.folder) as url:
-            return smoke_test(url, examples, digest=candidate.digest)
+        with endpoint.alone(candidate) as target:
+            return smoke_test(target, examples, digest=candidate.digest)
     except ScoringProcessFailed as error:
         endpoint.discard(candidate.name)
         raise _failed(candidate, str(error)) from error
@@ -162,7 +160,7 @@ def compare(  # noqa: PLR0913 - all by name
     *,
     kind: str,
     texts: Sequence[str],
-    collected: Path,
+    collected: str,
     tell: Callable[[str], None] = print,
 ) -> CanaryReport:
     """Try a candidate out beside what is live; where nothing else is live, there is nothing to do.
@@ -177,20 +175,34 @@ def compare(  # noqa: PLR0913 - all by name
         tell: Is told how it goes on, a line at a time.
 
     Raises:
-        DeploymentFailed: A replay cannot be started; the candidate's slot is emptied, the live one stays.
+        DeploymentFailed: There is no traffic to be had; the candidate's slot is emptied, the live one stays.
     """
     live = endpoint.live()
     if live is None or live.name == candidate.name:
         tell("nothing else is live: there is nothing to compare with")
         return CanaryReport((), "")
-    if kind == "wait":
-        return try_out(endpoint, candidate, plan, Collected(Reader(collected, datetime.now(UTC))), tell=tell)
+    plan = replace(plan, mirror=min(plan.mirror, endpoint.most_mirrored))
     try:
-        with replayed(endpoint, texts) as traffic:
+        with _traffic(endpoint, kind, texts, collected) as traffic:
             return try_out(endpoint, candidate, plan, traffic, tell=tell)
-    except ScoringProcessFailed as error:
+    except (ScoringProcessFailed, BadPlan) as error:
         endpoint.discard(candidate.name)
         raise _failed(candidate, str(error)) from error
+
+
+@contextmanager
+def _traffic(endpoint: Endpoint, kind: str, texts: Sequence[str], collected: str) -> Iterator[Traffic]:
+    """Give the traffic that a canary is judged on.
+
+    Raises:
+        ScoringProcessFailed: A replay cannot be started.
+        BadPlan: What people send is not kept where it was said to be.
+    """
+    if kind == "wait":
+        yield Collected(endpoint.observed(collected, datetime.now(UTC)))
+    else:
+        with replayed(endpoint, texts) as traffic:
+            yield traffic
 
 
 def conclude(endpoint: Endpoint, candidate: Slot, report: CanaryReport) -> Slot:

@@ -48,8 +48,8 @@ def version_uri(registry_store: str, model_name: str, version: int) -> str:
 
 def endpoint_uri(endpoint_store: str, model_name: str, environment: str) -> str:
     """Name the place that says what an endpoint's slots hold and which one is live."""
-    folder = Path(endpoint_store).resolve()
-    return f"endpoint:{folder}#{checked('model', model_name)}/{checked('environment', environment)}"
+    store = endpoint_store if "://" in endpoint_store else Path(endpoint_store).resolve()
+    return f"endpoint:{store}#{checked('model', model_name)}/{checked('environment', environment)}"
 
 
 def registry_state(uri: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 DAYS = "[0-9][0-9][0-9][0-9]/[0-9][0-9]/[0-9][0-9]/*.jsonl"  # year, month, day
 
@@ -34,6 +34,13 @@ class Observation:
     status: int
     label: str | None
     latency_ms: float | None
+
+
+class Observations(Protocol):
+    """What is observed of requests, wherever it is collected."""
+
+    def read(self) -> list[Observation]:
+        """Give what came since the last call, each line once."""
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""The registry of models: MLflow, in a folder (SQLite and files) or behind an address.
+"""The registry of models: MLflow, in a folder (SQLite and files), behind an address, or in a workspace of Azure ML.
 
 Only what Azure ML's MLflow endpoint answers too is called: runs, their artifacts, model versions made from a run's
 artifacts, and version tags. No logged models, no aliases. The champion of an environment is a version tag.
@@ -18,9 +18,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud import workspace
+from cloud.client import answering
+from cloud.client import client as workspace_client
+from cloud.errors import CloudError
 from delivery import locks
 from delivery.errors import ModelChanged, RegistryError
 from delivery.files import model_manifest
@@ -317,7 +322,25 @@ def _client(uri: str) -> "MlflowClient":
 
         for chatter in ("mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store", "alembic"):
             logging.getLogger(chatter).setLevel(logging.WARNING)
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        address = _mlflow_address(uri)
+        return MlflowClient(tracking_uri=address, registry_uri=address)
+
+
+@cache
+def _mlflow_address(uri: str) -> str:
+    """Give MLflow's address behind that of a registry: a workspace of Azure ML tells its own.
+
+    Raises:
+        RegistryError: It does not.
+    """
+    if not workspace.is_workspace(uri):
+        return uri
+    try:
+        place = workspace.parse(uri)
+        with answering(place, "find the registry"):
+            return str(workspace_client(place).workspaces.get(place.name).mlflow_tracking_uri)
+    except CloudError as error:
+        raise RegistryError(f"{error.message}\nNext: {error.next_step}") from error
 
 
 @contextmanager

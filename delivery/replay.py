@@ -10,16 +10,12 @@ import random
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from delivery.endpoint import Endpoint
-from delivery.observations import Observation, Reader
-from delivery.process import scoring_process
+from delivery.observations import Observation, Observations
+from delivery.target import Target
 
-COLLECT = "SCORING_COLLECT_DIR"
 BATCH = 100  # requests between two looks
 TIMEOUT = 10.0  # seconds for an answer
 
@@ -28,35 +24,37 @@ class Replay:
     """Sends a batch of requests at each call.
 
     Args:
-        url: Where the service answers.
+        target: Where the service answers.
         texts: What may be sent.
-        collected: Where the service collects what it was asked, in folders by day.
+        observed: What the service collects of it.
         seed: Decides what is sent.
         batch: Requests of one call.
     """
 
-    def __init__(self, url: str, texts: Sequence[str], collected: Path, seed: int = 7, batch: int = BATCH):
+    def __init__(self, target: Target, texts: Sequence[str], observed: Observations, seed: int = 7, batch: int = BATCH):
+        self.target = target
         self.texts = texts
         self.random = random.Random(seed)  # noqa: S311 - a draw of texts, no secret
         self.batch = batch
         self.unanswered = 0
-        self.reader = Reader(collected, datetime.now(UTC))
-        self.connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
+        self.observed = observed
+        self.path = f"{urlsplit(target.url).path}/score"
+        self.connection = _connection(target)
 
     def more(self) -> Sequence[Observation]:
         """Send a batch, and give what was collected since the last call: the newest lines come with the next."""
         for _ in range(self.batch):
             self._send(self.random.choice(self.texts), str(uuid.UUID(int=self.random.getrandbits(128))))
-        return self.reader.read()
+        return self.observed.read()
 
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
 
     def _send(self, text: str, identity: str) -> None:
-        headers = {"content-type": "application/json", "x-correlation-id": identity}
+        headers = {"content-type": "application/json", "x-correlation-id": identity, **self.target.headers()}
         try:
-            self.connection.request("POST", "/score", json.dumps([text]), headers)
+            self.connection.request("POST", self.path, json.dumps([text]), headers)
             self.connection.getresponse().read()
         except (OSError, http.client.HTTPException):
             self.connection.close()  # the next request opens it again
@@ -65,7 +63,7 @@ class Replay:
 
 @contextmanager
 def replayed(endpoint: Endpoint, texts: Sequence[str], *, seed: int = 7, batch: int = BATCH) -> Iterator[Replay]:
-    """Start a service that follows the endpoint, and give traffic that replays texts to it; both end with the block.
+    """Give traffic that replays texts to an endpoint; it ends with the block.
 
     Args:
         endpoint: The endpoint, with a live slot and a candidate beside it.
@@ -76,9 +74,12 @@ def replayed(endpoint: Endpoint, texts: Sequence[str], *, seed: int = 7, batch: 
     Raises:
         ScoringProcessFailed: The endpoint cannot be served.
     """
-    with TemporaryDirectory(prefix="trey-replay-") as folder:
-        model_name, environment = endpoint.folder.parts[-2:]
-        collected = Path(folder) / model_name / environment
-        service = scoring_process(endpoint.folder, follow=True, settings={COLLECT: folder})
-        with service as url, closing(Replay(url, texts, collected, seed, batch)) as traffic:
-            yield traffic
+    with endpoint.answering() as (target, observed), closing(Replay(target, texts, observed, seed, batch)) as traffic:
+        yield traffic
+
+
+def _connection(target: Target) -> http.client.HTTPConnection:
+    address = urlsplit(target.url)
+    if address.scheme == "https":
+        return http.client.HTTPSConnection(address.netloc, timeout=TIMEOUT, context=target.trust())
+    return http.client.HTTPConnection(address.netloc, timeout=TIMEOUT)

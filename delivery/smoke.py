@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import httpx
 
+from delivery.target import Target
+
 TOLERANCE = 1e-5  # largest difference of probability between what was judged and what is served
 SHOWN = 60  # characters of a text that a name or message shows
 TIMEOUT = 30.0  # seconds for a request
@@ -67,16 +69,18 @@ def examples_of(
     ]
 
 
-def smoke_test(url: str, examples: Sequence[Example], *, digest: str, tolerance: float = TOLERANCE) -> SmokeReport:
+def smoke_test(
+    target: Target, examples: Sequence[Example], *, digest: str, tolerance: float = TOLERANCE
+) -> SmokeReport:
     """Test a scoring process: health, contract, and that texts get the labels and probabilities they were judged by.
 
     Args:
-        url: Where the process listens.
+        target: Where the process answers.
         examples: Evaluated texts.
         digest: Digest that the process must report.
         tolerance: Largest difference of probability.
     """
-    with _Session(url) as session:
+    with _Session(target) as session:
         checks = [*_health(session, digest), *_contract(session)]
         answers: list[Example] = []
         for example in examples:
@@ -91,8 +95,14 @@ def smoke_test(url: str, examples: Sequence[Example], *, digest: str, tolerance:
 class _Session:
     """Sends requests and remembers nothing but the digest last reported."""
 
-    def __init__(self, url: str):
-        self.client = httpx.Client(base_url=url, timeout=TIMEOUT, trust_env=False)
+    def __init__(self, target: Target):
+        self.client = httpx.Client(
+            base_url=target.url,
+            headers=dict(target.headers()),
+            timeout=TIMEOUT,
+            trust_env=False,
+            verify=target.trust() or False,
+        )
         self.digest = ""
 
     def __enter__(self) -> Self:

@@ -11,6 +11,7 @@ another. Each `<name>.txt` is compiled on its own against it, with hashes and wi
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -26,6 +27,7 @@ ENVIRONMENTS = {
     "azureml-v1": ["azureml-v1"],  # the engine of this name, in an environment of its own
     "environment": ["gpu", "serve", "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"],
 }
+ALONE = {"serve": ["serve", "collect-azureml"]}  # without what the runner needs: the image of the service in Azure ML
 ALL_FOR_CPU = ["train", "jax", "serve", *SERVED, "delivery", "keyvault", "lab", "azureml", "azureml-v1", "dev"]
 
 CONDA_HEADER = """\
@@ -48,6 +50,17 @@ def compile_lock(name: str, extras: list[str], *options: str) -> None:
         command += ["--extra", extra]
     print(f"compiling requirements/{name}.txt", flush=True)
     subprocess.run([*command, "--output-file", f"requirements/{name}.txt", "pyproject.toml"], cwd=ROOT, check=True)
+
+
+def compile_alone(name: str, extras: list[str], *options: str) -> None:
+    """Compile extras into requirements/<name>.txt, without the dependencies of the project itself."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [requirement for extra in extras for requirement in project["optional-dependencies"][extra]]
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
+    command += ["--custom-compile-command", "make lock", "--no-emit-index-url", "--no-annotate", *options]
+    print(f"compiling requirements/{name}.txt", flush=True)
+    files = ["--output-file", f"requirements/{name}.txt", "-"]
+    subprocess.run([*command, *files], cwd=ROOT, check=True, input="\n".join(wanted), text=True)
 
 
 def compile_apart(name: str, *options: str) -> None:
@@ -84,6 +97,8 @@ def main() -> None:
     compile_lock("constraints", ALL_FOR_CPU, *upgrade)
     for name, extras in ENVIRONMENTS.items():
         compile_lock(name, extras, "--generate-hashes", "--constraints", "requirements/constraints.txt", *upgrade)
+    for name, extras in ALONE.items():
+        compile_alone(name, extras, "--generate-hashes", "--constraints", "requirements/constraints.txt", *upgrade)
     compile_apart("inference-server", *upgrade)
     locks = {name: (HERE / f"{name}.txt").read_text(encoding="utf-8") for name in ENVIRONMENTS}
     (HERE / "uv.txt").write_text("# What installs the rest. Written by `make lock`.\n" + only("uv", locks["dev"]))

@@ -124,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, metavar="DIR", help="model folder to serve")
     source.add_argument("--endpoint", type=Path, metavar="DIR", help="endpoint folder to serve and follow")
+    parser.add_argument("--model-version", type=int, metavar="N", help="registered version of --model, for its answers")
+    parser.add_argument("--slot", metavar="NAME", help="slot that --model stands in, for its answers")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--port-file", type=Path, metavar="FILE", help="write the port here once requests are answered")
@@ -132,7 +134,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load(options: argparse.Namespace) -> Source:
-    return Fixed(alone(from_folder(options.model))) if options.model else Following(options.endpoint, _say_switch)
+    if options.endpoint:
+        return Following(options.endpoint, _say_switch)
+    return Fixed(alone(from_folder(options.model, options.model_version, options.slot)))
 
 
 def _say_switch(routing: Routing) -> None:

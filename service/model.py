@@ -140,13 +140,18 @@ class Routing:
         return self.models[self.live].scorer.name
 
 
-def from_folder(model_dir: Path) -> ServedModel:
+def from_folder(model_dir: Path, version: int | None = None, slot: str | None = None) -> ServedModel:
     """Load the model of a folder.
+
+    Args:
+        model_dir: The folder.
+        version: Its registered version, where it is known.
+        slot: Its slot, where it stands in one.
 
     Raises:
         ModelCorrupt: The folder is not what its model.json says.
     """
-    return ServedModel(_warmed(Scorer.load(model_dir)))
+    return ServedModel(_warmed(Scorer.load(model_dir)), version, slot)
 
 
 def alone(model: ServedModel) -> Routing:

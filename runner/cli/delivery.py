@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from delivery.registry import ModelVersion
 
 COLLECT = "SCORING_COLLECT_DIR"  # of the service: where it collects
+ASK_AZURE = "az ml online-endpoint list --query '[].{name: name, answers: scoring_uri}'"
 SHORT = 12  # characters of a digest in a table
 HEADINGS = ("MODEL", "VERSION", "DIGEST", "CHAMPION OF", "REGISTERED (UTC)", "FIGURES")
 
@@ -67,7 +68,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     model_name: str | None,
     host: str,
     port: int,
-    endpoint_store: Path | None,
+    endpoint_store: str | None,
     collected_store: Path | None,
     pipeline: Path | None,
 ) -> None:
@@ -84,8 +85,8 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     """
     from service.__main__ import main
 
-    store = endpoint_store or live.project(pipeline) / "endpoints"
-    folder = store / live.model_in(store, environment, model_name, "trey serve") / environment
+    store = live.endpoint_folder(endpoint_store, pipeline, instead=ASK_AZURE)
+    folder = store / live.model_in(str(store), environment, model_name, "trey serve") / environment
     os.environ.setdefault(COLLECT, str(collected_store or store.resolve().parent / "collected"))
     sys.exit(main(["--endpoint", str(folder), "--host", host, "--port", str(port)]))
 

@@ -14,11 +14,33 @@ def project(pipeline: Path | None) -> Path:
     return locate(pipeline, Path.cwd()).parent.parent
 
 
-def model_in(store: str | Path, environment: str, model_name: str | None, command: str) -> str:
+def endpoints(given: str | None, pipeline: Path | None) -> str:
+    """Give where the endpoints are: as given, or the folder of the project."""
+    return given or str(project(pipeline) / "endpoints")
+
+
+def endpoint_folder(given: str | None, pipeline: Path | None, *, instead: str) -> Path:
+    """Give the folder of the endpoints, for a command that needs their models on this machine.
+
+    Args:
+        given: Where they are, where the caller says it.
+        pipeline: The pipeline.yaml, where the caller names it.
+        instead: What to type where they are not on this machine.
+
+    Raises:
+        BadRequest: They are not.
+    """
+    store = endpoints(given, pipeline)
+    if "://" in store:
+        raise BadRequest(f"{store} answers by itself; its models are not on this machine", next_step=instead)
+    return Path(store)
+
+
+def model_in(store: str, environment: str, model_name: str | None, command: str) -> str:
     """Give the model that shall answer; without a name, the only one that is live in the environment.
 
     Args:
-        store: Folder of the endpoints.
+        store: Where the endpoints are.
         environment: Name of the environment.
         model_name: The model that is asked for, if any.
         command: The command that asks, for the message.

@@ -22,9 +22,10 @@ RUNS = click.option(
 )
 ENDPOINT_STORE = click.option(
     "--endpoint-store",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of the endpoints; without it, endpoints/ of the project.",
+    envvar="TREY_ENDPOINT_STORE",
+    show_envvar=True,
+    metavar="DIR|URI",
+    help="Folder of the endpoints, or address of an Azure ML workspace; without it, endpoints/ of the project.",
 )
 BY = click.option(
     "--as", "by", metavar="NAME", help="Who signs; without it, TREY_IDENTITY or the system's user. Taken on trust."

@@ -77,7 +77,13 @@ def release(
 @click.option("--model", "model_name", metavar="NAME", help="Its model, where the environment has several.")
 @click.option("--of", "run_name", metavar="RUN", help="Only where what this run released is live.")
 @click.option("--champion-only", is_flag=True, help="Only let the registry follow what is live.")
-@click.option("--registry-store", metavar="DIR|URI", help="Its registry; without it, registry/ of the project.")
+@click.option(
+    "--registry-store",
+    envvar="TREY_REGISTRY_STORE",
+    show_envvar=True,
+    metavar="DIR|URI",
+    help="Its registry; without it, registry/ of the project.",
+)
 @options.ENDPOINT_STORE
 @options.RUNS
 @options.PIPELINE
@@ -88,7 +94,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     run_name: str | None,
     champion_only: bool,
     registry_store: str | None,
-    endpoint_store: Path | None,
+    endpoint_store: str | None,
     runs: Path | None,
     pipeline: Path | None,
     as_json: bool,
@@ -109,8 +115,8 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError, EndpointBusy
 
-    found_store = endpoint_store or live.store_of(run_name, "endpoint_store", pipeline, runs)
-    endpoints = found_store or live.project(pipeline) / "endpoints"
+    endpoint_store = endpoint_store or live.store_of(run_name, "endpoint_store", pipeline, runs)
+    endpoints = live.endpoints(endpoint_store, pipeline)
     registry_store = registry_store or live.store_of(run_name, "registry_store", pipeline, runs)
     if run_name is not None:
         run_dir = options.run_folder(run_name, pipeline, runs)
@@ -159,12 +165,14 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         f"{environment} answers with {name} version {slot.version}, digest {slot.digest[:12]}…, from slot {slot.name}; "
         + ("nothing was switched" if champion_only else f"switched in {seconds:.2f} s"),
         f"champion of {environment}: version {slot.version}",
-        f"next: trey serve --env {environment}, where no service runs that follows it",
+        f"next: trey serve --env {environment}, where no service runs that follows it"
+        if slot.folder
+        else "next: trey models",
     ]
     click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
 
 
-def _live_of(run_dir: Path, store: str | Path, environment: str) -> str | None:
+def _live_of(run_dir: Path, store: str, environment: str) -> str | None:
     """Give the name under which what a run released is live; where its release was killed on the way, end that.
 
     Raises:

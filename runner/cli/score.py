@@ -49,7 +49,7 @@ def score(  # noqa: PLR0913, PLR0917 - one for each option
     delimiter: str,
     encoding: str,
     overwrite: bool,
-    endpoint_store: Path | None,
+    endpoint_store: str | None,
     pipeline: Path | None,
     as_json: bool,
 ) -> None:
@@ -97,7 +97,7 @@ def score(  # noqa: PLR0913, PLR0917 - one for each option
 
 
 def _model(
-    environment: str | None, model_name: str | None, model_dir: Path | None, store: Path | None, pipeline: Path | None
+    environment: str | None, model_name: str | None, model_dir: Path | None, store: str | None, pipeline: Path | None
 ) -> tuple["Scorer", int | None]:
     """Load the model that is asked for, and give its version where it has one."""
     from compliance.scorer import ModelCorrupt, Scorer
@@ -111,10 +111,12 @@ def _model(
     try:
         if model_dir:
             return Scorer.load(model_dir), None
-        store = store or live.project(pipeline) / "endpoints"
-        name = live.model_in(store, environment or "", model_name, "trey score FILE.csv")
-        slot = Endpoint(store, name, environment or "").live()
-        if slot is None:
+        folder = live.endpoint_folder(
+            store, pipeline, instead="trey score FILE.csv --model-dir runs/RUN/evaluate/model"
+        )
+        name = live.model_in(str(folder), environment or "", model_name, "trey score FILE.csv")
+        slot = Endpoint(folder, name, environment or "").live()
+        if slot is None or slot.folder is None:
             raise BadRequest(f"nothing is live in {environment} any more", next_step="trey run")
         return Scorer.load(slot.folder, slot.digest), slot.version
     except (ModelCorrupt, DeliveryError) as error:

@@ -25,7 +25,7 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
     environment: str,
     run_name: str | None,
     model_name: str | None,
-    endpoint_store: Path | None,
+    endpoint_store: str | None,
     runs: Path | None,
     pipeline: Path | None,
     as_json: bool,
@@ -44,8 +44,8 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError
 
-    store = endpoint_store or live.store_of(run_name, "endpoint_store", pipeline, runs)
-    endpoints = store or live.project(pipeline) / "endpoints"
+    endpoint_store = endpoint_store or live.store_of(run_name, "endpoint_store", pipeline, runs)
+    endpoints = live.endpoints(endpoint_store, pipeline)
     name = live.model_in(endpoints, environment, model_name, "trey smoke")
     endpoint = Endpoint(endpoints, name, environment)
     try:

@@ -12,15 +12,13 @@ import orjson
 from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
-from compliance.scorer import MANIFEST, ModelCorrupt
 from service import problems
+from service.azure.mount import MODEL_DIR, VERSION, model_folder
 from service.model import ServedModel, from_folder
 from service.problems import Problem
 from service.settings import Settings
 from service.texts import read_texts
 
-MODEL_DIR = "AZUREML_MODEL_DIR"
-VERSION = "SCORING_MODEL_VERSION"  # of the registered model, which the folder does not know
 IDENTITY = "x-ms-client-request-id"  # Azure's correlation id; the server gives it back
 _loaded: dict[str, Any] = {}
 
@@ -31,10 +29,9 @@ def init() -> None:
     Raises:
         ModelCorrupt: There is no intact model.
     """
-    folder = _model_folder(Path(os.environ[MODEL_DIR]))
+    folder = model_folder(Path(os.environ[MODEL_DIR]))
     version = os.environ.get(VERSION, "")
-    model = from_folder(folder)
-    _loaded["model"] = ServedModel(model.scorer, int(version) if version.isdecimal() else None)
+    _loaded["model"] = from_folder(folder, int(version) if version.isdecimal() else None)
     _loaded["settings"] = Settings.from_environment(os.environ)
 
 
@@ -66,18 +63,6 @@ def _answer(body: bytes, identity: str) -> dict[str, Any]:
         for label, probability in zip(model.labels(probabilities), probabilities, strict=True)
     ]
     return {"model": model.identity, "slot": model.slot, "results": results, "correlation_id": identity}
-
-
-def _model_folder(folder: Path) -> Path:
-    """Find the model folder: the one given, or the only one below it."""
-    if (folder / MANIFEST).is_file():
-        return folder
-    found = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}")) or sorted(
-        path.parent for path in folder.glob(f"*/*/{MANIFEST}")
-    )
-    if len(found) != 1:
-        raise ModelCorrupt(folder, f"it holds {len(found)} model folders; one was expected")
-    return found[0]
 
 
 def _refusal(problem: Problem, identity: str) -> AMLResponse:

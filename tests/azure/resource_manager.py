@@ -100,7 +100,7 @@ class ResourceManager:
             changed = [name for name in _FIXED if before["properties"].get(name) != properties.get(name)]
             if changed:
                 return fault(409, "UserError", f"{path} exists already with another {', '.join(changed)}")
-        if refused := self._against_rules(path, properties):
+        if refused := self._busy(path) or self._against_rules(path, properties):
             return refused
         return self._stored(path, body, properties, created=before is None)
 
@@ -153,12 +153,23 @@ class ResourceManager:
             properties.setdefault("scaleSettings", {"scaleType": "Default"})
         else:
             name = found["name"]
-            properties["scoringUri"] = f"{self.url}/score/{name}"
-            properties["swaggerUri"] = f"{self.url}/score/{name}/swagger.json"
+            properties["scoringUri"] = f"{self.url}/endpoints/{name}/score"
+            properties["swaggerUri"] = f"{self.url}/endpoints/{name}/swagger.json"
             properties.setdefault("traffic", {})
             properties.setdefault("mirrorTraffic", {})
         properties["provisioningState"] = "Creating" if created else "Updating"
         return (201 if created else 200), found, self._begin(found)
+
+    def _busy(self, path: str) -> Answer | None:
+        """Refuse to change what is being changed. Each refusal takes that operation a step on, as time does."""
+        found = self.resources.get(path.lower())
+        if not found or not _ENDPOINT.fullmatch(path.lower()):
+            return None
+        if found["properties"].get("provisioningState") not in {"Creating", "Updating"}:
+            return None
+        name = next(name for name, (_, changed) in reversed(self._operations.items()) if changed is found)
+        self._operation(f"/operations/{name}")
+        return fault(409, "Conflict", f"There is already an operation under way for {found['name']}.")
 
     def _against_rules(self, path: str, properties: dict[str, Any]) -> Answer | None:
         """Refuse what the service refuses of online endpoints."""
@@ -191,6 +202,8 @@ class ResourceManager:
         key = path.lower()
         if key not in self.resources:
             return 204, None, {}
+        if refused := self._busy(path):
+            return refused
         at = _ENDPOINT.fullmatch(key)
         if at and at["deployment"]:
             endpoint = self.resources[at["endpoint"]]["properties"]

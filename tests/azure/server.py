@@ -7,11 +7,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import parse_qsl, unquote, urlsplit
 from urllib.request import Request, urlopen
 
@@ -24,6 +25,7 @@ from .resource_manager import Answer, ResourceManager, fault, now
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 CLOUD = "Loopback"
+SCORING = "https://ml.azure.com"  # whom a token for an endpoint is for
 GROUP, WORKSPACE = "parts", "compliance"
 CPU, GPU = "cpu-cluster", "gpu-cluster"
 MSI_SECRET = "of-the-test"  # pragma: allowlist secret
@@ -72,7 +74,8 @@ class Azure:
         asked: Every request, in order.
         faults: What shall go wrong.
         token_seconds: How long a token holds that is given out from now on.
-        serving: Where the scoring process of a deployment answers, by (endpoint, deployment).
+        serving: Where a deployment answers, by (endpoint, deployment): the address before /score.
+        containers: Gives this address for a deployment that is not in `serving`, by its resource.
     """
 
     def __init__(self, port: int, storage: Storage, contract: Contract | None):
@@ -81,6 +84,7 @@ class Azure:
         self.token_seconds = 3_600.0
         self.tokens_refused = False
         self.serving: dict[tuple[str, str], str] = {}
+        self.containers: Callable[[dict[str, Any]], str] | None = None
         self.mirrored: list[tuple[str, str, int]] = []
         self._lock = threading.RLock()
         self._random = random.Random(7)  # noqa: S311
@@ -277,9 +281,13 @@ class Azure:
         token = tokens.issue(_audience(form["scope"].split()[0].removesuffix("/.default")), self.token_seconds)
         return 200, {"access_token": token, "expires_in": int(self.token_seconds), "token_type": "Bearer"}, {}
 
-    def score(self, path: str, headers: Any, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+    def score(self, method: str, path: str, headers: Any, raw: bytes) -> tuple[int, dict[str, str], bytes]:
         """Pass a request on to the process behind a deployment: the one that is named, or by the shares of traffic."""
-        name = path.removeprefix("/score/").partition("/")[0]
+        found = tokens.claims(headers.get("Authorization"))
+        if found is None or found["aud"] != SCORING or found["exp"] < time.time():
+            return 401, {}, b'{"error": "no token for this endpoint"}'
+        name, _, rest = path.removeprefix("/endpoints/").partition("/")
+        request = (method, f"/{rest}", headers, raw)
         found = self.manager.resources.get(f"{self.workspace}/onlineEndpoints/{name}".lower())
         if found is None:
             return 404, {}, b'{"error": "no such endpoint"}'
@@ -291,13 +299,21 @@ class Azure:
             chosen = named or self._random.choices(list(traffic), list(traffic.values()))[0]
             copies = [one for one, share in found["properties"]["mirrorTraffic"].items()
                       if not named and self._random.uniform(0, 100) < share]  # fmt: skip
-        answer = self._pass_on(name, chosen, headers, raw)
+        answer = self._pass_on(name, chosen, request)
         for one in copies:
-            self.mirrored.append((name, one, self._pass_on(name, one, headers, raw)[0]))
+            self.mirrored.append((name, one, self._pass_on(name, one, request)[0]))
         return answer
 
-    def _pass_on(self, endpoint: str, deployment: str, headers: Any, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _pass_on(
+        self, endpoint: str, deployment: str, request: tuple[str, str, Any, bytes]
+    ) -> tuple[int, dict[str, str], bytes]:
+        method, path, headers, raw = request
         where = self.serving.get((endpoint, deployment))
+        resource = self.manager.resources.get(
+            f"{self.workspace}/onlineEndpoints/{endpoint}/deployments/{deployment}".lower()
+        )
+        if where is None and self.containers and resource:
+            where = self.containers(resource)
         if where is None:
             return 502, {}, b'{"error": "no process answers for this deployment"}'
         kept = {
@@ -305,13 +321,14 @@ class Azure:
             for name, value in headers.items()
             if name.lower() not in {"host", "content-length", "connection"}
         }
-        request = Request(where, raw, kept, method="POST")  # noqa: S310  # loopback
+        asked = Request(f"{where}{path}", raw or None, kept, method=method)  # noqa: S310  # loopback
         try:
-            with urlopen(request, timeout=30) as answer:  # noqa: S310
+            with urlopen(asked, timeout=30) as answer:  # noqa: S310
                 return answer.status, {"azureml-model-deployment": deployment, **dict(answer.headers)}, answer.read()
+        except HTTPError as error:
+            return error.code, {"azureml-model-deployment": deployment, **dict(error.headers)}, error.read()
         except OSError as error:
-            status = getattr(error, "code", 502)
-            return status, {"azureml-model-deployment": deployment}, getattr(error, "read", lambda: b"{}")()
+            return 502, {"azureml-model-deployment": deployment}, repr(error).encode()
 
 
 @contextmanager
@@ -384,8 +401,8 @@ def _serve(azure: Azure, request: BaseHTTPRequestHandler, raw: bytes) -> None:
             return
         _reply_raw(request, asked, *azure.data.forward(request.command, parts.path, parts.query, request.headers, raw))
         return
-    if path.startswith("/score/"):
-        _reply_raw(request, asked, *azure.score(path, request.headers, raw))
+    if path.startswith("/endpoints/"):
+        _reply_raw(request, asked, *azure.score(request.command, path, request.headers, raw))
         return
     try:
         status, answer, headers = azure.answer(request.command, path, query, body, request.headers)

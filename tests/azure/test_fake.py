@@ -28,10 +28,10 @@ from mlflow.tracking import MlflowClient
 from cloud import workspace
 from cloud.client import client
 
-from . import guard
+from . import guard, tokens
 from .contract import Contract
 from .fixtures import SCHEMAS
-from .server import CPU, Asked, Azure
+from .server import CPU, SCORING, Asked, Azure
 
 
 @pytest.fixture
@@ -152,6 +152,15 @@ def test_requests_reach_the_process_behind_a_deployment(
     assert {ask(azure, uri) for _ in range(20)} == {"blue"}
     assert 2 < len(azure.mirrored) < 18
     assert ask(azure, uri, {"azureml-model-deployment": "green"}) == "green"
+    for token in ("", f"Bearer {tokens.issue('https://storage.azure.com')}"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            ask(azure, uri, {"Authorization": token})
+
+
+def test_what_is_being_changed_is_not_changed_again(azure: Azure, ml: MLClient) -> None:
+    ml.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name="parts", auth_mode="aad_token"))
+    with pytest.raises(HttpResponseError, match="operation under way"):
+        ml.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name="parts", auth_mode="aad_token"))
 
 
 @pytest.fixture
@@ -175,7 +184,7 @@ def scorer(request: pytest.FixtureRequest) -> Callable[[str], str]:
         Thread(target=server.serve_forever, daemon=True).start()
         request.addfinalizer(server.server_close)
         request.addfinalizer(server.shutdown)
-        return f"http://127.0.0.1:{server.server_port}/score"
+        return f"http://127.0.0.1:{server.server_port}"
 
     return start
 
@@ -183,7 +192,8 @@ def scorer(request: pytest.FixtureRequest) -> Callable[[str], str]:
 def ask(azure: Azure, uri: str, headers: dict[str, str] | None = None) -> Any:
     import ssl
 
-    request = urllib.request.Request(uri, b"{}", headers or {})  # noqa: S310
+    token = {"Authorization": f"Bearer {tokens.issue(SCORING)}"}
+    request = urllib.request.Request(uri, b"{}", token | (headers or {}))  # noqa: S310
     with urllib.request.urlopen(request, context=ssl.create_default_context()) as answer:  # noqa: S310
         return json.loads(answer.read())
 

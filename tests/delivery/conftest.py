@@ -1,5 +1,6 @@
 """Models and a registry that the tests of this room share."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,11 @@ def registry_store(tmp_path_factory: pytest.TempPathFactory) -> str:
 def endpoint_store(tmp_path: Path) -> Path:
     """Give a folder for endpoints."""
     return tmp_path / "endpoints"
+
+
+@pytest.fixture(autouse=True)
+def another_azure() -> None:
+    """Forget what was learnt of the Azure of another test, where anything was."""
+    for module, learnt in (("delivery.host_azureml", "_client"), ("delivery.registry", "_mlflow_address")):
+        if module in sys.modules:
+            getattr(sys.modules[module], learnt).cache_clear()

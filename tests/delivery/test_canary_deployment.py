@@ -15,6 +15,7 @@ from delivery.endpoint import Endpoint, Slot
 from delivery.errors import BadPlan, DeploymentFailed
 from delivery.observations import Observation, Reader
 from delivery.replay import Replay, replayed
+from delivery.target import Target
 
 from ..fixtures_model import TEXTS, MakeModel, digest_of
 
@@ -177,7 +178,7 @@ def test_a_replay_shows_a_model_that_labels_otherwise(endpoint: Endpoint, make_m
 
 
 def test_a_request_without_an_answer_is_counted(tmp_path: Path) -> None:
-    traffic = Replay("http://127.0.0.1:9", TEXTS, tmp_path, batch=3)  # nobody listens there
+    traffic = Replay(Target("http://127.0.0.1:9"), TEXTS, Reader(tmp_path, NOW), batch=3)  # nobody listens there
     assert traffic.more() == []
     assert traffic.unanswered == 3
 

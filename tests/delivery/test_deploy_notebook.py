@@ -27,7 +27,7 @@ class Deployments:
     def __init__(self, folder: Path):
         self.folder = folder
         self.store = str(folder / "registry")
-        self.endpoints = folder / "endpoints"
+        self.endpoints: str | Path = folder / "endpoints"
 
     def deploy(self, model_dir: Path, name: str, **parameters: Any) -> dict[str, Any]:
         """Execute the notebook, and give what it glued."""

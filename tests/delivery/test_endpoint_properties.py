@@ -12,7 +12,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from delivery import endpoint as room
+from delivery import host_folder as room
 from delivery.endpoint import SLOTS, Endpoint, Slot
 from delivery.errors import EndpointError
 from delivery.files import model_manifest
@@ -143,7 +143,7 @@ class Deployments(RuleBasedStateMachine):
         return live
 
     def is_claimed(self) -> bool:
-        return self.endpoint.folder in Endpoint._claims
+        return self.endpoint.host.where in Endpoint._claims
 
     def is_settled(self) -> bool:
         state = self.endpoint.state()

@@ -11,6 +11,7 @@ import pytest
 from compliance.scorer import Scorer
 from delivery.process import scoring_process
 from delivery.smoke import Example, examples_of, smoke_test
+from delivery.target import Target
 
 from ..fixtures_model import TEXTS, digest_of
 
@@ -25,14 +26,14 @@ def examples(model_dir: Path) -> list[Example]:
 
 
 @pytest.fixture(scope="module")
-def url(model_dir: Path) -> Iterator[str]:
+def target(model_dir: Path) -> Iterator[Target]:
     """Give the URL of a real scoring process."""
     with scoring_process(model_dir) as url:
-        yield url
+        yield Target(url)
 
 
-def test_a_sound_service_passes(url: str, examples: list[Example], model_dir: Path) -> None:
-    report = smoke_test(url, examples, digest=digest_of(model_dir))
+def test_a_sound_service_passes(target: Target, examples: list[Example], model_dir: Path) -> None:
+    report = smoke_test(target, examples, digest=digest_of(model_dir))
     assert report.failures == []
     assert report.digest == digest_of(model_dir)
     assert [(answer.text, answer.label) for answer in report.answers] == [(one.text, one.label) for one in examples]
@@ -40,8 +41,8 @@ def test_a_sound_service_passes(url: str, examples: list[Example], model_dir: Pa
     assert {group: groups.count(group) for group in groups} == {"health": 2, "contract": 8, "texts": len(examples) + 1}
 
 
-def test_another_digest_fails(url: str, examples: list[Example], model_dir: Path) -> None:
-    report = smoke_test(url, examples, digest="0" * 64)
+def test_another_digest_fails(target: Target, examples: list[Example], model_dir: Path) -> None:
+    report = smoke_test(target, examples, digest="0" * 64)
     [failure] = report.failures
     assert failure.name == "GET /health/ready"
     assert digest_of(model_dir) in failure.detail
@@ -55,21 +56,21 @@ def test_another_digest_fails(url: str, examples: list[Example], model_dir: Path
         (Example(TEXTS[0], "non-compliant", 0.0179862), "label compliant"),
     ],
 )
-def test_another_answer_fails_alone_and_in_company(url: str, model_dir: Path, wrong: Example, says: str) -> None:
-    report = smoke_test(url, [wrong], digest=digest_of(model_dir))
+def test_another_answer_fails_alone_and_in_company(target: Target, model_dir: Path, wrong: Example, says: str) -> None:
+    report = smoke_test(target, [wrong], digest=digest_of(model_dir))
     assert len(report.failures) == 2
     assert all(says in failure.detail for failure in report.failures)
 
 
-def test_a_small_difference_passes(url: str, model_dir: Path, examples: list[Example]) -> None:
+def test_a_small_difference_passes(target: Target, model_dir: Path, examples: list[Example]) -> None:
     near = [Example(one.text, one.label, one.probability + 5e-6) for one in examples]
-    assert smoke_test(url, near, digest=digest_of(model_dir)).failures == []
+    assert smoke_test(target, near, digest=digest_of(model_dir)).failures == []
     far = [Example(one.text, one.label, one.probability + 5e-5) for one in examples]
-    assert len(smoke_test(url, far, digest=digest_of(model_dir)).failures) == len(examples) + 1
+    assert len(smoke_test(target, far, digest=digest_of(model_dir)).failures) == len(examples) + 1
 
 
 def test_nobody_there_fails_everything(examples: list[Example]) -> None:
-    report = smoke_test("http://127.0.0.1:9", examples, digest="x")
+    report = smoke_test(Target("http://127.0.0.1:9"), examples, digest="x")
     assert len(report.failures) == len(report.checks)
     assert all("no answer" in failure.detail for failure in report.failures)
     assert report.answers == []
@@ -103,7 +104,7 @@ def test_a_service_that_says_200_to_everything_fails(content: object, examples: 
     handler = type("Handler", (AlwaysFine,), {"content": content})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        report = smoke_test(f"http://127.0.0.1:{server.server_port}", examples, digest="x")
+        report = smoke_test(Target(f"http://127.0.0.1:{server.server_port}"), examples, digest="x")
         server.shutdown()
     assert [check.name for check in report.checks if check.passed] == ["GET /health/live"]
     assert report.answers == []

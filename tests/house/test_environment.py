@@ -55,7 +55,7 @@ def test_environment_yml_has_what_the_customer_named() -> None:
     assert [name for name in NAMED_BY_THE_CUSTOMER if name not in versions(conda_pins())] == []
 
 
-@pytest.mark.parametrize("name", sorted(lock.ENVIRONMENTS))
+@pytest.mark.parametrize("name", sorted([*lock.ENVIRONMENTS, *lock.ALONE]))
 def test_every_environment_has_the_same_versions(name: str) -> None:
     constraints = versions(pins("constraints"))
     differing = {
@@ -66,7 +66,7 @@ def test_every_environment_has_the_same_versions(name: str) -> None:
     assert differing == {}
 
 
-@pytest.mark.parametrize("name", [*sorted(lock.ENVIRONMENTS), "uv"])
+@pytest.mark.parametrize("name", [*sorted([*lock.ENVIRONMENTS, *lock.ALONE]), "uv"])
 def test_locks_have_hashes_and_no_addresses(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     assert "://" not in text
@@ -81,6 +81,12 @@ def test_a_lock_of_npm_has_hashes_and_no_addresses(folder: str, package: str) ->
     assert f"node_modules/{package}" in packages
     assert [name for name, locked in packages.items() if "resolved" in locked] == []
     assert [name for name, locked in packages.items() if not locked["integrity"].startswith("sha512-")] == []
+
+
+def test_the_image_of_the_service_has_no_runner_and_no_tensorflow() -> None:
+    found = set(versions(pins("serve")))
+    assert {"starlette", "uvicorn", "onnxruntime", "azureml-ai-monitoring"} <= found
+    assert {"papermill", "nbclient", "tensorflow-cpu", "mlflow"} & found == set()
 
 
 def test_headless_environments_go_without_jupyterlab() -> None:
