@@ -1,6 +1,7 @@
 """Azure Resource Manager, as far as a workspace needs it: resources by their ids, and some of its rules."""
 
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -260,7 +261,7 @@ class ResourceManager:
 
     def _begin(self, found: Resource | None) -> dict[str, str]:
         """Give the headers of an answer whose operation goes on."""
-        name = str(len(self._operations) + 1)
+        name = uuid.uuid4().hex  # whoever still asks after one of another test meets none of this one
         self._operations[name] = [self.steps, found]
         return {
             "Azure-AsyncOperation": f"{self.url}/operations/{name}?api-version=2023-04-01-preview",
@@ -269,7 +270,9 @@ class ResourceManager:
         }
 
     def _operation(self, path: str) -> Answer:
-        state = self._operations[path.rpartition("/")[2]]
+        state = self._operations.get(path.rpartition("/")[2])
+        if state is None:
+            return fault(404, "ResourceNotFound", f"There is no operation {path.rpartition('/')[2]}.")
         state[0] -= 1
         if state[0] >= 0:
             return 200, {"status": "InProgress"}, {"retry-after-ms": "20"}

@@ -116,8 +116,8 @@ def test_a_workspace_or_a_cluster_that_does_not_exist_is_told(azure: Azure, proj
     assert not [one for one in azure.asked if one.method != "GET"]
 
 
-def test_a_workspace_is_for_this_engine_alone(project: Project) -> None:
-    with pytest.raises(BadRequest, match="it is for --engine azureml, and this is local"):
+def test_a_workspace_is_for_the_engines_of_azure(project: Project) -> None:
+    with pytest.raises(BadRequest, match="it is for --engine azureml or azureml-v1, and this is local"):
         project.run(workspace="azureml://workspace")
 
 
