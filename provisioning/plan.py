@@ -11,6 +11,8 @@ from provisioning.resources import Resource, Step
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+_AZ = {"cluster": "compute", "endpoint": "online-endpoint"}  # what Azure's own command calls what may be blocked
+
 
 def look(ml: "MLClient", workspace: Workspace, resources: Sequence[Resource]) -> list[Step]:
     """Compare a workspace with what is wanted; reads only. The first step is the workspace itself, which must exist.
@@ -49,7 +51,8 @@ def carry_out(
     blocked = [step for step in steps if step.action == "blocked"]
     if blocked:
         said = "; ".join(f"{step.kind} {step.name}: {step.why}" for step in blocked)
-        raise Refused(f"nothing was changed: {said}", next_step=f"az ml compute delete --name {blocked[0].name}")
+        first = blocked[0]
+        raise Refused(f"nothing was changed: {said}", next_step=f"az ml {_AZ[first.kind]} delete --name {first.name}")
     for resource, step in zip(resources, steps[1:], strict=True):
         if step.changes:
             with answering(workspace, f"{step.action} {step.kind} {step.name}"):

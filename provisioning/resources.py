@@ -1,7 +1,8 @@
-"""Clusters, environment and data of a workspace: how each compares with what is wanted, and how it is made so.
+"""What a workspace has: how each part compares with what is wanted, and how it is made so.
 
-Each resource looks first and writes only where something differs, so that a second plan has nothing to do. Nothing made
-here has a key: clusters have an identity of their own, and nobody signs in on their nodes.
+They are clusters, environment, data and endpoints. Each looks first and writes only where something differs, so that a second plan has nothing to do. Nothing made
+here has a key: clusters and endpoints have an identity of their own, nobody signs in on a node, and who asks an
+endpoint signs in with Entra ID.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
-    from azure.ai.ml.entities import AmlCompute, Data, Environment
+    from azure.ai.ml.entities import AmlCompute, Data, Environment, ManagedOnlineEndpoint
 
 Action = Literal["create", "update", "unchanged", "blocked"]
 _MINUTE = 60  # seconds
@@ -156,6 +157,35 @@ class Dataset:
 
         kind = "uri_folder" if self.path.is_dir() else "uri_file"
         return Data(name=self.name, version=self.version, path=str(self.path), type=kind)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A managed online endpoint, to which releases bring deployments.
+
+    Attributes:
+        name: Its name.
+        wanted: Gives it as it is made: the SDK changes what it is given, so each attempt gets a new one.
+    """
+
+    name: str
+    wanted: "Callable[[], ManagedOnlineEndpoint]"
+
+    def look(self, ml: "MLClient") -> Step:
+        """Compare; who may ask an endpoint that is there is a matter for a person, and what it serves for releases."""
+        found = _found(lambda: ml.online_endpoints.get(self.name))
+        if found is None:
+            wanted = self.wanted()
+            return Step("endpoint", self.name, "create", f"{wanted.description}: Entra ID, system-assigned identity")
+        if found.auth_mode != self.wanted().auth_mode:
+            return Step(
+                "endpoint", self.name, "blocked", f"whoever has its {found.auth_mode} may ask it: delete it first"
+            )
+        return Step("endpoint", self.name, "unchanged", str(found.description or ""))
+
+    def make(self, ml: "MLClient") -> None:
+        """Create it, without deployments."""
+        ml.online_endpoints.begin_create_or_update(self.wanted()).result()
 
 
 def _found(get: Callable[[], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Reads params/provision.yaml: what the clusters of a workspace are, and which data it keeps."""
+"""Reads params/provision.yaml: what the clusters of a workspace are, which data it keeps, and its endpoints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 
 from cloud.errors import BadSettings
 
+_KEYS = ("clusters", "data", "endpoints")
 _CLUSTER = ("size", "most_nodes", "idle_minutes")
 _MOST = 1_000
 
@@ -33,10 +34,12 @@ class Settings:
     Attributes:
         clusters: By the kind of compute.
         data: The file or folder of each data asset.
+        endpoints: By the name of a model, the environments in which it answers.
     """
 
     clusters: Mapping[str, Machines]
     data: Mapping[str, Path]
+    endpoints: Mapping[str, tuple[str, ...]]
 
 
 def read(path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str]) -> Settings:
@@ -50,7 +53,7 @@ def read(path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str]) -> Se
     Raises:
         BadSettings: Something in it is wrong; every fault is listed.
     """
-    faults = [f"{key} is no key; allowed are clusters and data" for key in content if key not in {"clusters", "data"}]
+    faults = [f"{key} is no key; allowed are {', '.join(_KEYS)}" for key in content if key not in _KEYS]
     clusters, given = {}, content.get("clusters") or {}
     if not isinstance(given, dict):
         faults.append(f"clusters is {given!r}; give a mapping from a kind of compute to its machines")
@@ -70,10 +73,19 @@ def read(path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str]) -> Se
         data[str(name)] = (path.parent / str(value)).resolve()
         if not data[str(name)].exists():
             faults.append(f"data.{name} is {value!r}; there is no {data[str(name)]}")
+    endpoints, served = {}, content.get("endpoints") or {}
+    if not isinstance(served, dict):
+        faults.append(f"endpoints is {served!r}; give a mapping from a model's name to its environments")
+        served = {}
+    for model, environments in served.items():
+        if not isinstance(environments, list) or not all(isinstance(one, str) for one in environments):
+            faults.append(f"endpoints.{model} is {environments!r}; give names, such as [staging, production]")
+        else:
+            endpoints[str(model)] = tuple(environments)
     if faults:
         said = "\n".join(f"{path.name}: {fault}" for fault in faults)
         raise BadSettings(said, next_step=f"mend {path}, as docs/WORKSPACE.md says, and type the same command")
-    return Settings(clusters, data)
+    return Settings(clusters, data, endpoints)
 
 
 def _cluster_faults(kind: str, given: Any) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def doctor(address: str | None, live: bool, as_json: bool) -> None:
 @options.PIPELINE
 @options.JSON
 def provision(address: str | None, only_plan: bool, yes: bool, pipeline: Path | None, as_json: bool) -> None:
-    """Bring a workspace to what the lifecycle needs: clusters, environment, data.
+    """Bring a workspace to what the lifecycle needs: clusters, environment, data, endpoints.
 
     Shows a plan and asks before anything is changed; what is as wanted is left alone, so a second plan has nothing to
     do. The workspace itself must exist. Clusters scale to zero and have an identity; no key is made or read. What is
@@ -167,7 +168,31 @@ def _wanted(address: str | None, pipeline: Path | None) -> tuple["Workspace", li
     ]
     image = Image(where.environment, where.version, where.image, where.conda)
     data = [Dataset(name, fingerprint.path_digest(one)[:_DIGITS], one) for name, one in asked.data.items()]
-    return _place(address or where.workspace), [*clusters, image, *data]
+    place = _place(address or where.workspace)
+    return place, [*clusters, image, *data, *_endpoints(place, asked.endpoints)]
+
+
+def _endpoints(place: "Workspace", named: Mapping[str, Sequence[str]]) -> list["Resource"]:
+    """Give the endpoints that releases of some models use, by their environments.
+
+    Raises:
+        BadRequest: A name cannot be one.
+    """
+    from delivery import managed
+    from delivery.errors import BadName
+    from delivery.host_azureml import endpoint_name
+    from delivery.names import ENVIRONMENT, checked
+    from provisioning.resources import Endpoint
+
+    wanted: list[Resource] = []
+    try:
+        for model, environments in named.items():
+            for environment in environments:
+                name = endpoint_name(place, checked("model", model), checked(ENVIRONMENT, environment))
+                wanted.append(Endpoint(name, partial(managed.endpoint, name, model, environment)))
+    except BadName as error:
+        raise BadRequest(f"{FILE}: endpoints: {error}", next_step="mend it, and type the same command") from error
+    return wanted
 
 
 def _confirm(place: "Workspace", steps: Sequence["Step"], *, yes: bool) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cloud.workspace import parse
+from delivery.host_azureml import endpoint_name
 from runner.cli import main
 
 from ..azure.fixtures import azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures
@@ -24,6 +26,7 @@ clusters:
   cpu: {size: Standard_D4s_v3, most_nodes: 2, idle_minutes: 10}
   gpu: {size: Standard_NC4as_T4_v3, most_nodes: 1, idle_minutes: 5}
 data: {parts: ../parts.csv}
+endpoints: {parts: [staging, production]}
 """
 Trey = Callable[..., Result]
 
@@ -58,7 +61,8 @@ def written(azure: Azure) -> list[str]:  # noqa: F811
 def test_an_empty_workspace_gets_all_of_it_and_then_nothing(trey: Trey, azure: Azure) -> None:  # noqa: F811
     for name in (CPU, GPU):
         del azure.manager.resources[f"{azure.workspace}/computes/{name}".lower()]
-    new = {CPU: "create", GPU: "create", "trey": "create", "parts": "create"}
+    endpoints = [endpoint_name(parse(azure.address), "parts", one) for one in ("staging", "production")]
+    new = dict.fromkeys((CPU, GPU, "trey", "parts", *endpoints), "create")
     assert planned(trey) == {WORKSPACE: "unchanged"} | new
     assert written(azure) == []
     done = trey("provision", "--yes")
@@ -75,6 +79,9 @@ def test_an_empty_workspace_gets_all_of_it_and_then_nothing(trey: Trey, azure: A
         assert {name: inner["scaleSettings"][name] for name in scale} == scale
         assert (inner["remoteLoginPortPublicAccess"], made["properties"]["disableLocalAuth"]) == ("Disabled", True)
         assert not inner.get("userAccountCredentials")
+    for name in endpoints:
+        made = azure.manager.get(f"{azure.workspace}/onlineEndpoints/{name}")
+        assert (made["properties"]["authMode"], made["identity"]["type"].lower()) == ("AADToken", "systemassigned")
     assert [one.path for one in azure.asked if re.search("list(keys|secrets)", one.path, re.IGNORECASE)] == []
 
 
@@ -82,7 +89,7 @@ def test_what_differs_is_updated_and_told(trey: Trey, azure: Azure) -> None:  # 
     said = trey("provision", "--plan").stdout
     assert f"update     cluster      {CPU}" in said
     assert "idle seconds 120 → 600; identity none → systemassigned" in said
-    assert said.splitlines()[-1] == "4 to change"
+    assert said.splitlines()[-1] == "6 to change"
     trey("provision", "--yes")
     assert planned(trey)[CPU] == "unchanged"
 
@@ -93,6 +100,15 @@ def test_other_machines_are_a_matter_for_a_person(trey: Trey, azure: Azure) -> N
     assert f"nothing was changed: cluster {CPU}: it is amlcompute of" in done.stderr
     assert f"next: az ml compute delete --name {CPU}" in done.stderr
     assert written(azure) == []
+
+
+def test_an_endpoint_with_keys_is_a_matter_for_a_person(trey: Trey, azure: Azure) -> None:  # noqa: F811
+    trey("provision", "--yes")
+    name = endpoint_name(parse(azure.address), "parts", "staging")
+    azure.manager.get(f"{azure.workspace}/onlineEndpoints/{name}")["properties"]["authMode"] = "Key"
+    done = trey("provision", "--yes", exit_code=1)
+    assert f"nothing was changed: endpoint {name}: whoever has its key may ask it" in done.stderr
+    assert f"next: az ml online-endpoint delete --name {name}" in done.stderr
 
 
 def test_nothing_is_changed_where_nobody_can_be_asked(trey: Trey, azure: Azure) -> None:  # noqa: F811
@@ -108,7 +124,11 @@ def test_a_failure_on_the_way_leaves_the_rest_to_the_next_plan(trey: Trey, azure
     assert "may not Microsoft.MachineLearningServices/workspaces/environments/versions/write" in done.stderr
     assert "next: az role assignment create --role 'AzureML Data Scientist'" in done.stderr
     azure.manager.denied = []
-    assert {name for name, action in planned(trey).items() if action != "unchanged"} == {"trey", "parts"}
+    assert {name for name, action in planned(trey).items() if action != "unchanged"} == {
+        "trey",
+        "parts",
+        *(endpoint_name(parse(azure.address), "parts", one) for one in ("staging", "production")),
+    }
 
 
 def test_a_workspace_that_does_not_exist_is_told(trey: Trey, azure: Azure) -> None:  # noqa: F811
@@ -124,6 +144,8 @@ def test_a_workspace_that_does_not_exist_is_told(trey: Trey, azure: Azure) -> No
         ("clusters: {cpu: {size: 4, most_nodes: 0, idle: 5}}", ["clusters.cpu.idle is no key", "clusters.cpu.size is 4",
             "clusters.cpu.most_nodes is 0", "clusters.cpu.idle_minutes is None", "clusters.gpu is None"]),
         ("clusters: 3\nmachines: {}", ["clusters is 3", "machines is no key"]),
+        (MACHINES.replace("[staging, production]", "staging"), ["endpoints.parts is 'staging'; give names"]),
+        (MACHINES.replace("[staging,", "[Staging,"), ["endpoints: the environment is 'Staging'"]),
         (MACHINES.replace("gpu:", "tpu:"), ["clusters.tpu is of no use", "clusters.gpu is None"]),
         (MACHINES.replace("parts.csv", "none.csv"), ["data.parts is '../none.csv'; there is no"]),
         ("- a", ["provision.yaml"]),
