@@ -1,8 +1,8 @@
 """What a workspace has: how each part compares with what is wanted, and how it is made so.
 
-They are clusters, environment, data and endpoints. Each looks first and writes only where something differs, so that a second plan has nothing to do. Nothing made
-here has a key: clusters and endpoints have an identity of their own, nobody signs in on a node, and who asks an
-endpoint signs in with Entra ID.
+They are clusters, environment, data and endpoints. Each looks first and writes only where something differs, so that a
+second plan has nothing to do. Nothing made here has a key: clusters and endpoints have an identity of their own, nobody
+signs in on a node, and who asks an endpoint signs in with Entra ID.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from runner import gates
 from runner.record import STOPPING, GateEntry, Record
 
-_VALUED = ("--params", "--set", "--from", "--to", "--engine", "--run-id", "--timeout", "--runs", "--pipeline")
+_VALUED = (
+    *("--params", "--set", "--from", "--to", "--engine", "--workspace", "--run-id", "--reason", "--timeout"),
+    *("--runs", "--pipeline"),
+)
 
 
 def after(found: Record, name: str) -> str:
@@ -41,6 +44,19 @@ def past(stopping: Sequence[GateEntry], found: Record, name: str) -> str:
     if all(gate["phase"] == gates.OUTCOME for gate in stopping):
         return f"trey resume {name}"
     return f"trey show {name}"
+
+
+def to_the_answers(environment: str, name: str, found: Record) -> str:
+    """Give the command behind a release: serve what is live from this machine, or ask it where it answers by itself.
+
+    Args:
+        environment: Where it was released to.
+        name: How the run is named where the command is typed.
+        found: The run's record.
+    """
+    stores = (str(entry["params"].get("endpoint_store", "")) for entry in found["phases"].values())
+    by_itself = any("://" in store for store in stores)
+    return f"trey smoke --env {environment} --of {name}" if by_itself else f"trey serve --env {environment}"
 
 
 def _ended_early(found: Record) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import gates, identity, planning, record, single
-from runner.cli import candidate, live, options
+from runner.cli import candidate, live, next_step, options
 from runner.errors import BadRequest, RunFailed
 from runner.gates import NoEvidence, Reference
 from runner.record import Record, ReleaseEntry
@@ -66,7 +66,7 @@ def release(
         finally:
             record.save(run_dir, found)
             write_report(run_dir)
-    click.echo(json.dumps(entry, indent=1, ensure_ascii=False) if as_json else _said(run_dir, new, entry))
+    click.echo(json.dumps(entry, indent=1, ensure_ascii=False) if as_json else _said(run_dir, new, entry, found))
     if entry["status"] == "rolled-back":
         ctx.exit(3 if fail_on_stop else 0)
     ctx.exit(single.exit_code(done, fail_on_stop=fail_on_stop))
@@ -290,15 +290,17 @@ def _outcome(done: dict[str, Any]) -> tuple[Any, str]:
     return ("rolled-back", str(why)) if why else ("succeeded", "")
 
 
-def _said(run_dir: Path, new: "Candidate", entry: ReleaseEntry) -> str:
+def _said(run_dir: Path, new: "Candidate", entry: ReleaseEntry, found: Record) -> str:
     environment, status = entry["environment"], entry["status"]
     what = f"{environment}: {STATUSES.get(status, status)}: {new.name}"
-    going_on = status == "succeeded"
+    step = f"trey show {run_dir.name}"
+    if status == "succeeded":
+        step = next_step.to_the_answers(environment, run_dir.name, found)
     return "\n".join(
         [
             f"{what}: {entry['reason']}" if entry["reason"] else what,
             f"release: {live.near(run_dir / entry['folder'])}",
             f"report: {live.near(run_dir / record.REPORT)}",
-            f"next: trey serve --env {environment}" if going_on else f"next: trey show {run_dir.name}",
+            f"next: {step}",
         ]
     )

@@ -58,3 +58,15 @@ def test_what_was_asked_to_end_early_goes_on_with_the_same_parameters() -> None:
     command = "trey run --params a.yaml --set=make.number=3 --set 'use.why=late --to' --to=make --run-id one --fresh"
     early = found(command=command, status="succeeded", gates=[])
     assert next_step.after(early, "one") == ("trey run --params a.yaml --set=make.number=3 --set 'use.why=late --to'")
+
+
+@pytest.mark.parametrize(
+    ("store", "step"),
+    [
+        ("../endpoints", "trey serve --env production"),
+        ("azureml://workspace", "trey smoke --env production --of one"),
+    ],
+)
+def test_behind_a_release_stands_what_answers(store: str, step: str) -> None:
+    record = found(phases={"use": entry() | {"params": {"endpoint_store": store}}})
+    assert next_step.to_the_answers("production", "one", record) == step
