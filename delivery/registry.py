@@ -318,11 +318,13 @@ def _client(uri: str) -> "MlflowClient":
     for name, value in _HTTP.items():
         os.environ.setdefault(name, value)
     with _quiet(), locks.held(folder / "tables.lock", LOCK_WAIT) if folder else nullcontext():
-        from mlflow.tracking import MlflowClient
+        from mlflow.tracking import MlflowClient, set_tracking_uri
 
         for chatter in ("mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store", "alembic"):
             logging.getLogger(chatter).setLevel(logging.WARNING)
         address = _mlflow_address(uri)
+        if address != uri:
+            set_tracking_uri(address)  # azureml-mlflow asks this one, not the client, whose files it moves
         return MlflowClient(tracking_uri=address, registry_uri=address)
 
 

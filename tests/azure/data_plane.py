@@ -2,12 +2,14 @@
 
 import contextlib
 import http.client
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import (
@@ -98,12 +100,15 @@ class Storage:
         signed = generate_container_sas(ACCOUNT, container, KEY, permission=permission, expiry=until)
         return f"{self.address}/{container}?{signed}"
 
-    def readable(self, blob: str) -> str:
-        """Give the address with which anyone may read a blob of the default container for an hour."""
+    def signed(self, blob: str) -> str:
+        """Give the address with which anyone may read and write a blob of the default container for an hour.
+
+        It is that of the account, as Azure's are: azureml-mlflow downloads from no other, and says nothing.
+        """
         until = datetime.now(UTC) + timedelta(hours=1)
-        permission = BlobSasPermissions(read=True)
+        permission = BlobSasPermissions(read=True, write=True, create=True)
         signed = generate_blob_sas(ACCOUNT, CONTAINER, blob, account_key=KEY, permission=permission, expiry=until)
-        return f"{self.address}/{CONTAINER}/{blob}?{signed}"
+        return f"https://{ACCOUNT}.blob.{self.suffix}/{CONTAINER}/{quote(blob)}?{signed}"
 
 
 @dataclass
@@ -130,7 +135,7 @@ class DataPlane:
         if path.lower().endswith("/listsecrets"):
             return 200, {"secretsType": "AccountKey", "key": KEY}, {}  # pragma: allowlist secret
         if found := _RUN.fullmatch(path):
-            return self._run(found["run"], found["rest"] or "", method, body)
+            return self._of_run(found["run"], found["rest"] or "", query, body)
         if path.startswith("/history/") and path.endswith("/rundata"):
             run = self._described((body or {}).get("runId", ""))
             return (
@@ -150,7 +155,9 @@ class DataPlane:
         answer = {"pendingUploadId": name, "pendingUploadType": "TemporaryBlobReference"}
         return 200, answer | {"blobReferenceForConsumption": reference}, {}
 
-    def _run(self, name: str, rest: str, method: str, body: Any) -> Answer:
+    def _of_run(self, name: str, rest: str, query: dict[str, str], body: Any) -> Answer | None:
+        if rest.startswith("/artifacts"):
+            return self._artifacts(name, rest.removeprefix("/artifacts"), query, body)
         if rest == "/children":
             found = [self._described(child.name) for child in self.children.values() if child.parent == name]
             return 200, {"value": found}, {}
@@ -159,11 +166,29 @@ class DataPlane:
             return fault(404, "RunNotFound", f"run {name} was not found")
         if rest == "/details":
             child = self.children.get(name)
-            logs = {shown: self.storage.readable(blob) for shown, blob in child.logs.items()} if child else {}
+            logs = {shown: self.storage.signed(blob) for shown, blob in child.logs.items()} if child else {}
             return 200, {"runId": name, "status": run["status"], "logFiles": logs, "error": run.get("error")}, {}
         if rest == "/cancel":
             self.cancel(name)
         return 200, run, {}
+
+    def _artifacts(self, run: str, rest: str, query: dict[str, str], body: Any) -> Answer | None:
+        """Say where a run's files are to be written, or are; azureml-mlflow writes and reads them there."""
+        above = f"ExperimentRun/dcid.{run}"
+        if rest == "":
+            named = [{"artifactId": f"{above}/{name}", "path": name} for name in sorted(self.storage.folder(above))]
+            return 200, {"value": named, "continuationToken": None}, {}
+        if rest == "/batch/metadata":
+            paths = [one["path"] for one in body["paths"]]
+            places = {path: {"path": path, "contentUri": self.storage.signed(f"{above}/{path}")} for path in paths}
+            made = {path: {"artifactId": f"{above}/{path}", "path": path} for path in paths}
+            return 200, {"artifacts": made, "artifactContentInformation": places, "errors": {}}, {}
+        if rest == "/contentinfo":
+            path = query["path"]
+            if path not in self.storage.folder(above):
+                return fault(404, "UserError", f"artifact {path} was not found")
+            return 200, {"path": path, "contentUri": self.storage.signed(f"{above}/{path}")}, {}
+        return None
 
     def cancel(self, name: str) -> None:
         """Ask for the end of a job."""
@@ -191,6 +216,18 @@ class DataPlane:
                 return said | {"displayName": found["properties"].get("displayName")}
         return None
 
+    def _told_of_runs(self, content: bytes, path: str) -> bytes:
+        """Say in an answer that files of runs are in the workspace, not with the MLflow server, as Azure ML does."""
+        if b'"artifact_uri"' not in content:
+            return content
+        workspace = re.sub(r".*/mlflow/v\d\.\d(/.*/workspaces/[^/]+).*", r"\1", path)
+        above = f"azureml://{self.url.removeprefix('https://')}/mlflow/v2.0{workspace}"
+        told = json.loads(content)
+        runs = [*told.get("runs", []), *([told["run"]] if "run" in told else [])]
+        for info in [*(run["info"] for run in runs), *([told["run_info"]] if "run_info" in told else [])]:
+            info["artifact_uri"] = f"{above}/experiments/{info['experiment_id']}/runs/{info['run_id']}/artifacts"
+        return json.dumps(told).encode()
+
     def forward(
         self, method: str, path: str, query: str, headers: Any, raw: bytes
     ) -> tuple[int, dict[str, str], bytes]:
@@ -204,6 +241,6 @@ class DataPlane:
             connection.request(method, f"{rest}?{query}" if query else rest, raw, kept)
             answer = connection.getresponse()
             given = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
-            return answer.status, given, answer.read()
+            return answer.status, given, self._told_of_runs(answer.read(), path)
         finally:
             connection.close()

@@ -8,14 +8,11 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from azure.storage.blob import BlobSasPermissions, generate_blob_sas
-
-from .data_plane import ACCOUNT, CONTAINER, KEY
+from .data_plane import ACCOUNT, CONTAINER
 from .resource_manager import Answer, fault, now
 from .server import SUBSCRIPTION, Azure
 from .v1_contract import Contract, as_published
@@ -241,7 +238,12 @@ class AzureV1(Azure):
             path, name = one["path"], f"{origin}/{container}/{one['path']}"
             made[path] = {"artifactId": name, "origin": origin, "container": container, "path": path}
             self.artifacts[name] = f"{origin}/{container}/{path}"
-            places[path] = {"contentUri": self._writable(name), "origin": origin, "container": container, "path": path}
+            places[path] = {
+                "contentUri": self.data.storage.signed(name),
+                "origin": origin,
+                "container": container,
+                "path": path,
+            }
         return 200, {"artifacts": made, "artifactContentInformation": places, "errors": {}}, {}
 
     def _new_asset(self, body: Any, **_: Any) -> Answer:
@@ -291,7 +293,7 @@ class AzureV1(Azure):
         nodes = []
         for file in body["FileNames"]:
             blob = f"{uuid.uuid4()}/{file}"
-            nodes.append({"fullName": file, "blobUri": self._writable(blob)})
+            nodes.append({"fullName": file, "blobUri": self.data.storage.signed(blob)})
         return 200, {"fileNodes": nodes}, {}
 
     def _new_snapshot(self, name: str, body: Any, **_: Any) -> Answer:
@@ -300,13 +302,6 @@ class AzureV1(Azure):
         new = {file["FullName"]: _blob_of(file["BlobUri"]) for file in files}
         self.snapshots[name] = {path: new.get(path) or before[path] for path in _paths(body["DirTreeNode"])}
         return 200, {"id": name}, {}
-
-    def _writable(self, blob: str) -> str:
-        """Give the address with which anyone may write a blob of the default container for an hour."""
-        until = datetime.now(UTC) + timedelta(hours=1)
-        permission = BlobSasPermissions(read=True, write=True, create=True)
-        signed = generate_blob_sas(ACCOUNT, CONTAINER, blob, account_key=KEY, permission=permission, expiry=until)
-        return f"https://{ACCOUNT}.blob.{self.data.storage.suffix}/{CONTAINER}/{quote(blob)}?{signed}"
 
 
 def _paths(node: dict[str, Any], above: str = "") -> Iterator[str]:
