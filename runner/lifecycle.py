@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner import beginning, engines, gates, parameters, planning, record, references, resuming, signals
+from runner import beginning, engines, gates, identity, parameters, planning, record, references, resuming, signals
 from runner.engines import Ahead, Engine, Job
 from runner.errors import BadRequest, RunFailed, RunnerError
 from runner.phase import Events, Listener, add_inputs, injected, new_entry, new_job, run_job
@@ -283,12 +283,15 @@ class _Run:
             entry["notebook"] = self.phases[phase]["notebook"]
             entry["params"] = self.phases[phase]["params"]
         self.phases[phase] = entry
+        if "by" in entry:  # who made what the run stands on is an author of it, too
+            self.record["authors"] = list(dict.fromkeys([*self.record.get("authors", []), entry["by"]]))
         self._save()
         self.events.write("phase-cached", phase=phase, cached_from=entry["cached_from"])
         self.watcher.phase_skipped(phase, "cached", choice.why)
 
     def _execute(self, phase: str, choice: Choice) -> None:
         entry = self.phases[phase]
+        entry["by"] = identity.who()
         self.engine.expect(self._ahead(phase), self.watcher)
         if self.prepared.request.detach and self.engine.remote:
             raise _Left

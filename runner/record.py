@@ -119,6 +119,7 @@ class PhaseEntry(TypedDict):
     displays: list[DisplayEntry]
     error: CellFailure | None
     attempts: NotRequired[list[AttemptEntry]]
+    by: NotRequired[str]
     python: NotRequired[str]
     lock_sha256: NotRequired[str | None]
 

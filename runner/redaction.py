@@ -25,7 +25,7 @@ completed running pending failed status scrapbook encoder schema run_id engine l
 resumed_at command request pipeline runner commit lock_sha256 params_sha256 phases succeeded skipped cached stopped
 interrupted release incomplete verdict reason decision gates cause message started_at cached_from notebook
 source_sha256 code_sha256 code_cells params inputs external output_sha256 scraps displays attempts sign_offs value
-description output_dir number generated authors releases waived
+description output_dir number generated authors by releases waived
 """  # words of which notebooks and records are made: with one of them redacted, neither could be read
 _REQUESTS_SAFE = "!#$%&'()*+,/:;=?@[]~"  # what the library of this name leaves as it is
 _BLOCK = 1 << 20  # bytes of a file that are looked at together

@@ -135,8 +135,7 @@ def summary(found: Mapping[str, Any]) -> str:
 
 
 def _prepared(request: Request) -> tuple[Pipeline, dict[str, Path], dict[str, Any], Path]:
-    engines.check(request.engine)
-    if engines.ENGINES[request.engine] != engines.ENGINES["local"]:
+    if engines.choose(request.engine).remote:
         fault = f"--engine {request.engine} runs whole lifecycles; a phase alone runs where it is called"
         raise BadRequest(fault, next_step=f"trey run --engine {request.engine}")
     pipeline = load_pipeline(locate(request.pipeline, request.cwd))

@@ -46,14 +46,22 @@ def past(stopping: Sequence[GateEntry], found: Record, name: str) -> str:
     return f"trey show {name}"
 
 
-def to_the_answers(environment: str, name: str, found: Record) -> str:
-    """Give the command behind a release: serve what is live from this machine, or ask it where it answers by itself.
+def after_release(status: str, environment: str, name: str, found: Record) -> str:
+    """Give the command behind a release.
+
+    What is live is served from this machine, or asked where it answers by itself. A candidate keeps its share of the
+    requests where the release was interrupted, until the way back takes it.
 
     Args:
-        environment: Where it was released to.
+        status: How the release ended.
+        environment: Where it went to.
         name: How the run is named where the command is typed.
         found: The run's record.
     """
+    if status == "interrupted":
+        return f"trey rollback --env {environment}"
+    if status != "succeeded":
+        return f"trey show {name}"
     stores = (str(entry["params"].get("endpoint_store", "")) for entry in found["phases"].values())
     by_itself = any("://" in store for store in stores)
     return f"trey smoke --env {environment} --of {name}" if by_itself else f"trey serve --env {environment}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner import gates, identity, planning, record, single
+from runner import engines, gates, identity, planning, record, single
 from runner.cli import candidate, live, next_step, options
 from runner.errors import BadRequest, RunFailed
 from runner.gates import NoEvidence, Reference
@@ -256,7 +256,7 @@ def _execute(
         cwd=run_dir,
         out=run_dir / entry["folder"],
         folders=tuple(f"{name}_dir={folder}" for name, folder in new.folders.items()),
-        engine=found["engine"],
+        engine="local" if engines.choose(found["engine"]).remote else found["engine"],  # the deploy notebook runs here
         timeout=timeout,
         pipeline=new.pipeline.path,
         values=found["phases"][phase]["params"] | {planning.ENVIRONMENT: entry["environment"]},
@@ -293,9 +293,7 @@ def _outcome(done: dict[str, Any]) -> tuple[Any, str]:
 def _said(run_dir: Path, new: "Candidate", entry: ReleaseEntry, found: Record) -> str:
     environment, status = entry["environment"], entry["status"]
     what = f"{environment}: {STATUSES.get(status, status)}: {new.name}"
-    step = f"trey show {run_dir.name}"
-    if status == "succeeded":
-        step = next_step.to_the_answers(environment, run_dir.name, found)
+    step = next_step.after_release(status, environment, run_dir.name, found)
     return "\n".join(
         [
             f"{what}: {entry['reason']}" if entry["reason"] else what,

@@ -83,6 +83,22 @@ def test_a_run_names_its_author_and_who_resumed_it(run: Path) -> None:
     assert record.load(run)["authors"] == ["ada"]
 
 
+def test_who_made_what_a_run_took_over_is_an_author_too(
+    trey: Trey, made: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TREY_IDENTITY", "bob")
+    trey("run", "--run-id", "again")
+    again = made.root / "runs" / "again"
+    try:
+        found = record.load(again)
+        assert {entry["status"] for entry in found["phases"].values()} == {"cached"}
+        assert sorted(found["authors"]) == ["ada", "bob"]
+        done = trey("approve", "again", "--env", "production", "--comment", "my own", "--as", "ada", exit_code=2)
+        assert "ada is an author of again, and its authors (bob, ada) do not approve it" in done.stderr
+    finally:
+        shutil.rmtree(again)
+
+
 def test_an_approval_is_bound_to_model_and_release(trey: Trey, run: Path, model_dir: Path) -> None:
     said = trey(*APPROVE).stdout
     candidate = json.loads((run / "releases" / "candidate.json").read_bytes())
@@ -120,6 +136,15 @@ def test_production_is_refused_until_somebody_else_approves(trey: Trey, run: Pat
         "next: somebody else types: trey approve one --env production --comment WHY\n"
     )
     assert (run / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("engine", ["azureml", "azureml-v1"])
+def test_a_run_of_azure_ml_is_released_from_here(trey: Trey, run: Path, engine: str) -> None:
+    found = record.load(run)
+    record.save(run, found | {"engine": engine})
+    trey(*APPROVE)
+    assert json.loads(trey("release", "one", "--to", "production", "--json").stdout)["status"] == "succeeded"
+    assert json.loads((run / "releases" / "production-1" / "_phase" / "phase.json").read_bytes())["engine"] == "local"
 
 
 def test_a_release_keeps_its_record_and_says_what_to_type(

@@ -10,13 +10,14 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from runner.engines import Job
+from runner.engines.local import LocalEngine
 from runner.execute import ENGINE, CellEvent, Outcome
 
 NAME = "in-process"
 PLACE = f"{__name__}:InProcess"  # what runner.engines.ENGINES holds for it
 
 
-class InProcess:
+class InProcess(LocalEngine):
     """Runs the code cells one after the other; what they display is their output."""
 
     def run(self, job: Job, on_cell: Callable[[CellEvent], None]) -> Outcome:

@@ -23,11 +23,10 @@ import hypothesis.strategies as st
 from click.testing import CliRunner, Result
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-import delivery.endpoint
+import delivery.host_folder
 import delivery.registry
 import delivery.release
 import runner.cli.sign_off
-from delivery import locks
 from delivery.endpoint import SLOTS, Endpoint
 from delivery.external import champion_uri, registry_state
 from delivery.files import model_manifest, sha256
@@ -58,9 +57,9 @@ STEP = st.tuples(st.just("any"), st.integers(0, 30)) | st.tuples(st.just("state"
 RUNS = {"one": ("sound", 0), "two": ("sound", 1), "few": ("little", 2), "bad": ("poor", 2), "gap": ("missing", 2)}
 MOST_RUNS, MOST_REJECTIONS = 6, 3
 STEPS = (  # what commands do to disk and registry; a process may die before any of it
-    (delivery.endpoint, "write_atomic"),
-    (delivery.endpoint, "copy_folder"),
-    (delivery.endpoint, "sync_folder"),
+    (delivery.host_folder, "write_atomic"),
+    (delivery.host_folder, "copy_folder"),
+    (delivery.host_folder, "sync_folder"),
     (delivery.registry, "_mark"),
     (delivery.registry, "_remove_tag"),
     (record, "write_atomic"),
@@ -477,6 +476,7 @@ class Releases(RuleBasedStateMachine):
         if not passes:
             assert found["status"] == "stopped"
             return
+        run.authors |= {phase["by"] for phase in found["phases"].values()}  # those that were cached, too
         run.is_registered = True
         self.shifted(run, STAGING, good)
         run.is_taken_back = self.live[STAGING] != self.digest(run)
@@ -521,14 +521,14 @@ class Releases(RuleBasedStateMachine):
         with contextlib.suppress(Crash):
             typed(self.place.project, *words, by="eve")
         self.left, self.counts = None, "any"
-        for folder in list(Endpoint._claims):  # the system does so
-            locks.release(Endpoint._claims.pop(folder))
+        for where in list(Endpoint._claims):  # the system does so
+            Endpoint._claims.pop(where).release()
 
     def counted(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """Give a step that dies when its time has come, and after which all endpoints are looked at."""
 
         def step(*arguments: Any, **words: Any) -> Any:
-            is_state = bool(arguments) and getattr(arguments[0], "name", "") == delivery.endpoint.STATE
+            is_state = bool(arguments) and getattr(arguments[0], "name", "") == delivery.host_folder.STATE
             if self.left is not None:
                 self.left -= self.left < 0 or is_state or self.counts == "any"  # who is dead stays dead
                 if self.left < 0:

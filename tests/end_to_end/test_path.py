@@ -42,7 +42,7 @@ deploy:
   latency_limit: 5000
 """
 CHECKS = "checks:\n  evaluate: compliance.checks:of_evaluate\n"  # of parameters that no notebook has here
-BIAS = {6: 0.0, 8: 1e-6, 20: 3.0}  # of the model that so many epochs give: as the first, alike, flags what is new
+BIAS = {7: 0.0, 8: 1e-6, 20: 3.0}  # of the model that a seed gives: as the first, alike, flags what is new
 EVALUATED_TEXTS = [
     *(f"good condition steel part {number}" for number in range(20)),
     *(f"poor condition iron part {number}" for number in range(20)),
@@ -75,15 +75,15 @@ glue("model_digest", digest)
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Give a copy of the project that trains models small enough to read; gates and release are its own."""
     project = copy_project(tmp_path_factory.mktemp("path"))
-    for epochs, bias in BIAS.items():
-        write_judged_model(project.root / "models" / str(epochs), name=NAME, bias=bias)
+    for seed, bias in BIAS.items():
+        write_judged_model(project.root / "models" / str(seed), name=NAME, bias=bias)
     notebooks, output = project.root / "notebooks", 'output_dir: str = "x"'
     write_notebook(notebooks / "prepare.ipynb", "print('nothing to prepare')", parameters=output)
     write_notebook(
         notebooks / "train.ipynb",
         "import shutil\nfrom pathlib import Path",
-        "shutil.copytree(Path(models_path, str(epochs)), Path(output_dir, 'model'))",
-        parameters=f'prepare_dir: str = "x"\nmodels_path: str = "x"\nepochs: int = 6\n{output}',
+        "shutil.copytree(Path(models_path, str(seed)), Path(output_dir, 'model'))",
+        parameters=f'prepare_dir: str = "x"\nmodels_path: str = "x"\nseed: int = 7\n{output}',
     )
     write_notebook(
         notebooks / "evaluate.ipynb",

@@ -9,7 +9,8 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, settings
 
-from delivery.endpoint import Endpoint, State, _settled
+from delivery.endpoint import Endpoint
+from delivery.state import Held, State, settled
 from tests.end_to_end.release_machine import PRODUCTION, STAGING, Releases
 
 Releases.TestCase.settings = settings(
@@ -66,13 +67,10 @@ def back(machine: Releases) -> None:
     machine.roll_back(PRODUCTION, step=None)
 
 
-def named_before_it_is_whole(  # noqa: PLR0913, PLR0917 - as the method that it replaces
-    endpoint: Endpoint, state: State, name: str, model_dir: Path, version: int, digest: str
-) -> None:
+def named_before_it_is_whole(endpoint: Endpoint, state: State, name: str, model_dir: Path, held: Held) -> None:
     """Fill a slot in the wrong order."""
     state = endpoint._empty(state, name)
-    held: Any = {"version": version, "digest": digest}
-    endpoint._write(_settled(state["live"], state["previous"], state["slots"] | {name: held}))
+    endpoint._write(settled(state["live"], state["previous"], state["slots"] | {name: held}))
     model_dir.rename(endpoint.folder / name)
 
 

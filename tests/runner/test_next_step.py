@@ -61,12 +61,14 @@ def test_what_was_asked_to_end_early_goes_on_with_the_same_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("store", "step"),
+    ("status", "store", "step"),
     [
-        ("../endpoints", "trey serve --env production"),
-        ("azureml://workspace", "trey smoke --env production --of one"),
+        ("succeeded", "../endpoints", "trey serve --env production"),
+        ("succeeded", "azureml://workspace", "trey smoke --env production --of one"),
+        ("interrupted", "../endpoints", "trey rollback --env production"),
+        ("rolled-back", "../endpoints", "trey show one"),
     ],
 )
-def test_behind_a_release_stands_what_answers(store: str, step: str) -> None:
+def test_behind_a_release_stands_what_follows_from_its_end(status: str, store: str, step: str) -> None:
     record = found(phases={"use": entry() | {"params": {"endpoint_store": store}}})
-    assert next_step.to_the_answers("production", "one", record) == step
+    assert next_step.after_release(status, "production", "one", record) == step
