@@ -16,7 +16,8 @@ from ..fixtures_model import MakeModel, digest_of
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "service" in child.cmdline()]
+    living = (child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE)
+    return [child for child in living if "service" in child.cmdline()]
 
 
 def test_it_serves_the_model_and_is_gone_after_the_block(model_dir: Path) -> None:
