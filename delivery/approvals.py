@@ -9,7 +9,7 @@ somebody else hands the names over, as the approval check of an environment in A
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -202,6 +202,11 @@ def _decided(  # noqa: PLR0913, PLR0917 - one for each part
     return {"kind": kind, "subject": subject, "by": by, "at": written(now), "comment": comment, "digest": digest}
 
 
+def is_among(name: str, names: Iterable[str]) -> bool:
+    """Tell whether somebody is one of some people: addresses of one person come with capitals and without."""
+    return name.casefold() in {one.casefold() for one in names}
+
+
 def _void(entry: SignOff, signed: SignedRelease, now: datetime) -> str:
     """Say why an approval does not count; empty where it does."""
     given, expires = moment(entry["at"]), moment(entry["expires_at"])
@@ -214,7 +219,7 @@ def _void(entry: SignOff, signed: SignedRelease, now: datetime) -> str:
         return "is of the future"
     if now >= min(expires, given + timedelta(days=signed.approval_days)):
         return f"expired; it held until {entry['expires_at']}"
-    if entry["by"] in signed.authors and not signed.allow_self_approval:
+    if is_among(entry["by"], signed.authors) and not signed.allow_self_approval:
         return "is by an author of the run"
     return ""
 
@@ -222,7 +227,7 @@ def _void(entry: SignOff, signed: SignedRelease, now: datetime) -> str:
 def _lifted(rejected: SignOff, approvals: Sequence[SignOff]) -> bool:
     """Tell whether somebody else approved after a rejection."""
     since = moment(rejected["at"])
-    return any(entry["by"] != rejected["by"] and moment(entry["at"]) > since for entry in approvals)
+    return any(not is_among(entry["by"], [rejected["by"]]) and moment(entry["at"]) > since for entry in approvals)
 
 
 def _shape_faults(schema: Any, signed: SignedRelease) -> list[str]:

@@ -1,6 +1,7 @@
 """What may go where, and the manifest that says what was released: `release.json`."""
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -136,12 +137,16 @@ def service_digest() -> str:
 
 
 def git_commit(folder: Path) -> str:
-    """Give the commit that a folder's checkout stands at, or nothing where it is none."""
+    """Give the commit that a folder's checkout stands at, or nothing where it is none.
+
+    A snapshot of one, as a phase on a cluster finds it, has no git; the variable TREY_COMMIT says it there.
+    """
     try:
         done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+        found = done.stdout.strip()
     except FileNotFoundError:  # no git on this machine
-        return ""
-    found = done.stdout.strip()
+        found = ""
+    found = found or os.environ.get("TREY_COMMIT", "")
     return found if re.fullmatch("[0-9a-f]{40,64}", found) else ""
 
 

@@ -31,9 +31,8 @@ class Need:
     data: tuple[str, ...] = ()
 
 
-SCIENTIST, READS, WRITES = (
+SCIENTIST, WRITES = (
     "AzureML Data Scientist on the workspace",
-    "Storage Blob Data Reader on its storage",
     "Storage Blob Data Contributor on its storage",
 )
 NEEDS = (
@@ -67,13 +66,14 @@ NEEDS = (
     Need(
         "deploy: release to an environment, and the way back",
         "people and trey-train for staging; the service connection trey-production alone for production",
-        (SCIENTIST, READS),
+        (SCIENTIST, WRITES),
         tuple(f"{_ML}/{one}" for one in (
-            "read", "models/read", "models/versions/write", "onlineEndpoints/read", "onlineEndpoints/write",
+            "read", "datastores/read", "environments/versions/write", "models/read", "models/write",
+            "models/versions/write", "onlineEndpoints/read", "onlineEndpoints/write",
             "onlineEndpoints/deployments/read", "onlineEndpoints/deployments/write",
             "onlineEndpoints/deployments/delete", "onlineEndpoints/score/action",
         )),
-        (f"{_BLOBS}/read",),
+        (f"{_BLOBS}/read", f"{_BLOBS}/write"),
     ),
     Need(
         "answer: the endpoint reads its model and image, and collects",

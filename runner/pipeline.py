@@ -4,6 +4,7 @@ The graph is not written down anywhere: a parameter `<phase>_dir` of a notebook 
 """
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -101,6 +102,10 @@ class Pipeline:
     def root(self) -> Path:
         """The project: the folder that holds the folder of pipeline.yaml."""
         return self.path.parent.parent
+
+    def given_variables(self, phase: str) -> dict[str, str]:
+        """Give the environment variables that count for a phase, as they are set now."""
+        return {name: os.environ[name] for name in self.variables.get(phase, ()) if name in os.environ}
 
     @property
     def every(self) -> tuple[str, ...]:

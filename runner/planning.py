@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -105,8 +104,7 @@ class Prepared:
         contents |= {
             name: fingerprint.input_digest(value) for name, value in values.items() if parameters.is_input(name)
         }
-        variables = pipeline.variables.get(phase, ())
-        contents |= {name: os.environ[name] for name in variables if name in os.environ}
+        contents |= pipeline.given_variables(phase)
         if GATES_PATH in notebook.parameters and evidence is not None:
             contents[GATES_PATH] = evidence
         return Inputs(

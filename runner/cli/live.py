@@ -74,8 +74,8 @@ def model_in(store: str, environment: str, model_name: str | None, command: str)
     )
 
 
-def store_of(name: str | None, parameter: str, pipeline: Path | None, runs: Path | None) -> str | None:
-    """Give the store that a run's phases were given under the name of a parameter; None without a run or store.
+def parameter_of(name: str | None, parameter: str, pipeline: Path | None, runs: Path | None) -> str | None:
+    """Give what a run's phases were given for a parameter, such as a store; None without a run, or where none was.
 
     Raises:
         BadRequest: There is no such run.

@@ -249,9 +249,7 @@ def build(  # noqa: PLR0913, PLR0917  # what runs, where, and whom the SDK asks
     for phase in phases:
         configuration = RunConfiguration()
         configuration.environment = environment
-        names = pipeline.variables.get(phase, ())
-        given = {name: os.environ[name] for name in names if name in os.environ}
-        configuration.environment_variables = {address.VARIABLE: named} | given
+        configuration.environment_variables = {address.VARIABLE: named} | pipeline.given_variables(phase)
         inputs = [outputs[name] for name in pipeline.edges[phase] if name in outputs]
         command: list[Any] = ["python -m runner.engines.azureml_v1", phase, *words[phase], "--out", outputs[phase]]
         for data in inputs:

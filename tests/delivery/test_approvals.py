@@ -73,6 +73,7 @@ def test_an_approval_by_somebody_else_lets_it_into_production(tmp_path: Path) ->
         ([], "nobody approved this release"),
         ([approval(environment="staging")], "nobody approved this release"),
         ([approval(by="ada")], "the approval by ada (2026-11-25 12:00 UTC) is by an author of the run"),
+        ([approval(by="Ada")], "the approval by Ada (2026-11-25 12:00 UTC) is by an author of the run"),
         ([approval(at=NOW - 8 * DAY)], "expired; it held until 2026-11-25T12:00:00.000Z"),
         ([approval(at=NOW - 7 * DAY)], "expired"),
         ([approval(at=NOW - 8 * DAY, expires_at="2030-01-01T00:00:00Z")], "expired"),

@@ -116,12 +116,16 @@ def test_the_manifest_names_everything() -> None:
     }
 
 
-def test_the_commit_of_a_folder(tmp_path: Path) -> None:
+def test_the_commit_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TREY_COMMIT", raising=False)
     assert git_commit(tmp_path) == ""
+    monkeypatch.setenv("TREY_COMMIT", "c" * 40)  # as a phase on a cluster is told
+    assert git_commit(tmp_path) == "c" * 40
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "Start"]):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
     assert len(git_commit(tmp_path)) == 40
+    assert git_commit(tmp_path) != "c" * 40
 
 
 @pytest.mark.parametrize("environment", ["prod", "stagin", "production"])

@@ -286,6 +286,10 @@ def test_a_run_that_did_not_end_as_planned_goes_nowhere(trey: Trey, run: Path, s
             f"trey: one: {status}: deploy failed: it was asked to …\nnext: trey resume one\n"
         )
     assert not list(run.glob("releases/*"))
+    told = json.loads(trey("decision", "one", "--to", "staging", "--json").stdout)
+    assert (told["releasable"], told["status"], told["reason"].partition("\n")[0]) == (
+        False, status, "deploy failed: it was asked to",
+    )  # fmt: skip
 
 
 def test_a_run_that_was_told_to_go_to_production_does_not(trey: Trey, made: Project) -> None:

@@ -65,10 +65,10 @@ def test_the_live_doctor_tells_who_asks_and_what_that_identity_lacks(azure: Azur
     lacking = {one["task"]: one["lacking"] for one in told["needs"]}
     assert lacking[TRAIN] == [f"{BLOBS}/containers/blobs/write"]
     assert lacking[PROVISION] == [f"{ML}/computes/write", f"{BLOBS}/containers/blobs/write"]
-    assert lacking[DEPLOY] == []
+    assert lacking[DEPLOY] == [f"{BLOBS}/containers/blobs/write"]
     assert {one.method for one in azure.asked} == {"GET"}
     text = doctor("--live").stdout
-    assert "  this identity may do all of it" in text
+    assert f"  lacks    {BLOBS}/containers/blobs/write" in text
     assert text.splitlines()[-1] == "next: trey azure provision --plan"
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cloud.workspace import VARIABLE
 from runner import yaml_file
 from runner.engines.azureml.settings import Settings
 from runner.engines.azureml.snapshot import PARAMS
@@ -19,7 +18,7 @@ _FOUND = 'export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"'  # kernels start 
 
 def text(  # noqa: PLR0913  # all by name
     *,
-    workspace: str,
+    variables: Mapping[str, Mapping[str, str]],
     name: str,
     run_id: str,
     pipeline: Pipeline,
@@ -33,7 +32,7 @@ def text(  # noqa: PLR0913  # all by name
     """Write the job in the YAML of Azure ML's command line.
 
     Args:
-        workspace: The address of the workspace, which phases are told.
+        variables: What each phase finds in its environment, such as the address of the workspace.
         name: The job's name.
         run_id: The run that it belongs to.
         pipeline: The graph.
@@ -45,7 +44,9 @@ def text(  # noqa: PLR0913  # all by name
         tags: What the job is marked with.
     """
     nodes = {
-        phase: _node(workspace, name, run_id, pipeline, phase, phases, settings, assets.get(phase, {}), timeout, code)
+        phase: _node(
+            variables[phase], name, run_id, pipeline, phase, phases, settings, assets.get(phase, {}), timeout, code
+        )
         for phase in phases
     }
     content = {
@@ -72,7 +73,7 @@ def output_path(run_id: str, phase: str, job: str) -> str:
 
 
 def _node(  # noqa: PLR0913, PLR0917  # what `text` is given, of one phase
-    workspace: str,
+    variables: Mapping[str, str],
     job: str,
     run_id: str,
     pipeline: Pipeline,
@@ -100,7 +101,7 @@ def _node(  # noqa: PLR0913, PLR0917  # what `text` is given, of one phase
         "environment": f"azureml:{settings.environment}:{settings.version}",
         "inputs": {parameter: {"type": value["type"]} for parameter, value in bound.items()},
         "outputs": {OUTPUT: {"type": "uri_folder"}},
-        "command": command(workspace, run_id, phase, tuple(bound), tuple(folders), timeout),
+        "command": command(variables, run_id, phase, tuple(bound), tuple(folders), timeout),
         "is_deterministic": False,
     }
     return {
@@ -115,7 +116,12 @@ def _node(  # noqa: PLR0913, PLR0917  # what `text` is given, of one phase
 
 
 def command(  # noqa: PLR0913, PLR0917
-    workspace: str, run_id: str, phase: str, inputs: tuple[str, ...], folders: tuple[str, ...], timeout: float | None
+    variables: Mapping[str, str],
+    run_id: str,
+    phase: str,
+    inputs: tuple[str, ...],
+    folders: tuple[str, ...],
+    timeout: float | None,
 ) -> str:
     """Give the command line of a phase.
 
@@ -132,4 +138,5 @@ def command(  # noqa: PLR0913, PLR0917
             line += f' --set {phase}.{name}="${{{{inputs.{name}}}}}"'
     copied = f'ended=$?; cp -R {OUT}/. "${{{{outputs.{OUTPUT}}}}}"/; exit $ended'
     # A component takes no variables of its own.
-    return f"{_FOUND} {VARIABLE}={shlex.quote(workspace)}; {line}; {copied}"
+    given = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    return f"{_FOUND} {given}; {line}; {copied}"

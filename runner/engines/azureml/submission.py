@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloud.client import answering, quietly
-from cloud.workspace import Workspace
+from cloud.workspace import VARIABLE, Workspace
 from runner import fingerprint, record
 from runner.engines import Ahead
 from runner.engines.azureml import evidence, job, places, snapshot
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 CODE = "code"
+COMMIT = "TREY_COMMIT"  # a snapshot is no checkout: what git would tell, delivery.release reads here
 JOB = "azureml.yaml"  # in the run's folder: the job as it was submitted
 _VERSION_DIGITS = 32
 
@@ -80,7 +81,12 @@ def pack(ahead: Ahead, settings: Settings, folder: Path) -> Package:
             for name, one in assets[phase].items()
             if name.removesuffix("_dir") not in pipeline.edges[phase]
         }
-        given = {"params": params[phase], "assets": read, "timeout": ahead.timeout}
+        given = {
+            "params": params[phase],
+            "assets": read,
+            "timeout": ahead.timeout,
+            "variables": pipeline.given_variables(phase),
+        }
         where = {"environment": settings.version, "compute": settings.compute(phase)}
         digests[phase] = fingerprint.digest_of({"code": code, **given, **where})
     return Package(folder, assets, digests)
@@ -100,9 +106,10 @@ def submit(  # noqa: PLR0913, PLR0917
     for phase, assets in package.assets.items():
         for asset in assets.values():
             _upload(ml, workspace, asset, f"{phase} reads it")
-    commit = ahead.record["source"]["commit"] or "none"
+    commit = ahead.record["source"]["commit"]
+    told = {VARIABLE: workspace.address} | ({COMMIT: commit} if commit else {})
     text = job.text(
-        workspace=workspace.address,
+        variables={phase: told | ahead.pipeline.given_variables(phase) for phase in ahead.phases},
         name=name,
         run_id=str(ahead.record["run_id"]),
         pipeline=ahead.pipeline,
@@ -114,7 +121,7 @@ def submit(  # noqa: PLR0913, PLR0917
         },
         timeout=ahead.timeout,
         code=package.folder / CODE,
-        tags={"trey.run": str(ahead.record["run_id"]), "trey.commit": commit},
+        tags={"trey.run": str(ahead.record["run_id"]), "trey.commit": commit or "none"},
     )
     path = package.folder / "job.yaml"
     path.write_text(text, encoding="utf-8")
