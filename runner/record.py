@@ -433,7 +433,7 @@ def exit_code(record: Mapping[str, Any], *, fail_on_stop: bool = False) -> int:
     if record["status"] == "stopped":
         return 3 if fail_on_stop else 0
     if record["status"] == "interrupted":
-        return 0 if (record["decision"] or {}).get("reason") == LEFT else 130
+        return 0 if (record.get("decision") or {}).get("reason") == LEFT else 130
     if record["status"] == "failed":
         causes = {phase["cause"] for phase in record["phases"].values() if phase["status"] == "failed"}
         return 4 if "kernel-died" in causes else 5 if "timeout" in causes else 1
