@@ -29,10 +29,7 @@ def client(workspace: Workspace, identity: Optional["TokenCredential"] = None) -
     try:
         from azure.ai.ml import MLClient
     except ModuleNotFoundError as error:
-        raise NotInstalled(
-            f"{error.name} is not installed; it comes with the extra azureml",
-            next_step="pip install 'trey[azureml]'",
-        ) from None
+        raise NotInstalled(error.name) from None
     logging.getLogger("azure.ai.ml").setLevel(logging.ERROR)  # it warns of classes that are experimental
     return MLClient(
         identity or credential(),

@@ -26,6 +26,11 @@ class BadSettings(CloudError):
 class NotInstalled(CloudError):
     """The packages that speak to Azure are not installed."""
 
+    def __init__(self, package: str | None):
+        super().__init__(
+            f"{package} is not installed; it comes with the extra azureml", next_step="pip install 'trey[azureml]'"
+        )
+
 
 class NoIdentity(CloudError):
     """Azure does not know who asks: nobody has signed in, or the token has expired."""

@@ -38,10 +38,7 @@ def credential(environment: Mapping[str, str] | None = None) -> "TokenCredential
     try:
         from azure.identity import AzurePipelinesCredential, DefaultAzureCredential
     except ModuleNotFoundError as error:
-        raise NotInstalled(
-            f"{error.name} is not installed; it comes with the extra azureml",
-            next_step="pip install 'trey[azureml]'",
-        ) from None
+        raise NotInstalled(error.name) from None
     variables = os.environ if environment is None else environment
     if all(variables.get(name) for name in (REQUEST, *PIPELINE.values())):
         found = {option: variables[name] for option, name in PIPELINE.items()}

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from cloud import registered
+
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
-    from azure.ai.ml.entities import AmlCompute, Data, Environment, ManagedOnlineEndpoint
+    from azure.ai.ml.entities import AmlCompute, ManagedOnlineEndpoint
 
 Action = Literal["create", "update", "unchanged", "blocked"]
 _MINUTE = 60  # seconds
@@ -68,7 +70,7 @@ class Cluster:
 
     def look(self, ml: "MLClient") -> Step:
         """Compare; a cluster whose machines differ must be deleted by a person, with what runs on it."""
-        found = _found(lambda: ml.compute.get(self.name))
+        found = registered.found(lambda: ml.compute.get(self.name))
         if found is None:
             said = f"{self.size}, 0 to {self.most} nodes, idle {self.idle_minutes} min, system-assigned identity"
             return Step("cluster", self.name, "create", said)
@@ -118,21 +120,13 @@ class Image:
 
     def look(self, ml: "MLClient") -> Step:
         """See whether this version is there; a version never changes."""
-        found = _found(lambda: ml.environments.get(self.name, version=self.version))
+        found = registered.found(lambda: ml.environments.get(self.name, version=self.version))
         named = f"{self.name}:{self.version}"
         return Step("environment", named, "unchanged" if found else "create", f"{self.conda.name} on {self.image}")
 
     def make(self, ml: "MLClient") -> None:
         """Register it; its image is built when it is first used."""
-        ml.environments.create_or_update(self._wanted())
-
-    def _wanted(self) -> "Environment":
-        from azure.ai.ml.entities import Environment
-
-        said = f"{self.conda.name} of the project"
-        return Environment(
-            name=self.name, version=self.version, image=self.image, conda_file=str(self.conda), description=said
-        )
+        ml.environments.create_or_update(registered.environment(self.name, self.version, self.image, self.conda))
 
 
 @dataclass(frozen=True)
@@ -145,18 +139,12 @@ class Dataset:
 
     def look(self, ml: "MLClient") -> Step:
         """See whether this version is there; a version never changes."""
-        found = _found(lambda: ml.data.get(self.name, version=self.version))
+        found = registered.found(lambda: ml.data.get(self.name, version=self.version))
         return Step("data asset", f"{self.name}:{self.version}", "unchanged" if found else "create", str(self.path))
 
     def make(self, ml: "MLClient") -> None:
         """Upload and register it."""
-        ml.data.create_or_update(self._wanted())
-
-    def _wanted(self) -> "Data":
-        from azure.ai.ml.entities import Data
-
-        kind = "uri_folder" if self.path.is_dir() else "uri_file"
-        return Data(name=self.name, version=self.version, path=str(self.path), type=kind)
+        ml.data.create_or_update(registered.data(self.name, self.version, self.path))
 
 
 @dataclass(frozen=True)
@@ -173,7 +161,7 @@ class Endpoint:
 
     def look(self, ml: "MLClient") -> Step:
         """Compare; who may ask an endpoint that is there is a matter for a person, and what it serves for releases."""
-        found = _found(lambda: ml.online_endpoints.get(self.name))
+        found = registered.found(lambda: ml.online_endpoints.get(self.name))
         if found is None:
             wanted = self.wanted()
             return Step("endpoint", self.name, "create", f"{wanted.description}: Entra ID, system-assigned identity")
@@ -186,13 +174,3 @@ class Endpoint:
     def make(self, ml: "MLClient") -> None:
         """Create it, without deployments."""
         ml.online_endpoints.begin_create_or_update(self.wanted()).result()
-
-
-def _found(get: Callable[[], Any]) -> Any:
-    """Give what a look-up finds; None where it does not exist."""
-    from azure.core.exceptions import ResourceNotFoundError
-
-    try:
-        return get()
-    except ResourceNotFoundError:
-        return None

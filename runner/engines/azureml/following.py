@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud.client import answering
 from cloud.errors import Unavailable
+from cloud.registered import found
 from cloud.storage import read_tail
 from cloud.workspace import Workspace
 from runner.execute import CellEvent, Outcome
@@ -124,13 +125,9 @@ def status_of(ml: "MLClient", workspace: Workspace, job: str) -> str | None:
     Raises:
         CloudError: The workspace does not answer.
     """
-    from azure.core.exceptions import ResourceNotFoundError
-
     with answering(workspace, f"look at job {job}"):
-        try:
-            return str(ml.jobs.get(job).status)
-        except ResourceNotFoundError:
-            return None
+        there = found(lambda: ml.jobs.get(job))
+    return None if there is None else str(there.status)
 
 
 def has_completed(ml: "MLClient", workspace: Workspace, job: str, phase: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud import registered
 from cloud.client import answering, quietly
 from cloud.workspace import VARIABLE, Workspace
 from runner import fingerprint, record
@@ -31,14 +32,9 @@ class Asset:
     path: Path
 
     @property
-    def kind(self) -> str:
-        """What Azure ML calls it."""
-        return "uri_folder" if self.path.is_dir() else "uri_file"
-
-    @property
     def reference(self) -> dict[str, str]:
         """How a job names it."""
-        return {"type": self.kind, "path": f"azureml:{self.name}:{self.version}"}
+        return {"type": registered.kind(self.path), "path": f"azureml:{self.name}:{self.version}"}
 
 
 @dataclass(frozen=True)
@@ -149,31 +145,14 @@ def _settled(ahead: Ahead, phase: str, folder: Path) -> Asset:
 
 def _environment(ml: "MLClient", workspace: Workspace, settings: Settings) -> None:
     """Register the environment, unless this very version is there."""
-    from azure.ai.ml.entities import Environment
-    from azure.core.exceptions import ResourceNotFoundError
-
-    with answering(workspace, f"register the environment {settings.environment}"):
-        try:
-            ml.environments.get(settings.environment, version=settings.version)
-        except ResourceNotFoundError:
-            new = Environment(
-                name=settings.environment,
-                version=settings.version,
-                image=settings.image,
-                conda_file=str(settings.conda),
-                description=f"{settings.conda.name} of the project",
-            )
-            ml.environments.create_or_update(new)
+    name, version = settings.environment, settings.version
+    with answering(workspace, f"register the environment {name}"):
+        if registered.found(lambda: ml.environments.get(name, version=version)) is None:
+            ml.environments.create_or_update(registered.environment(name, version, settings.image, settings.conda))
 
 
 def _upload(ml: "MLClient", workspace: Workspace, asset: Asset, why: str) -> None:
     """Register a data asset, and upload it, unless this very version is there."""
-    from azure.ai.ml.entities import Data
-    from azure.core.exceptions import ResourceNotFoundError
-
     with answering(workspace, f"upload {asset.path} ({why})"), quietly():
-        try:
-            ml.data.get(asset.name, version=asset.version)
-        except ResourceNotFoundError:
-            new = Data(name=asset.name, version=asset.version, path=str(asset.path), type=asset.kind)
-            ml.data.create_or_update(new)
+        if registered.found(lambda: ml.data.get(asset.name, version=asset.version)) is None:
+            ml.data.create_or_update(registered.data(asset.name, asset.version, asset.path))
