@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -292,7 +293,7 @@ class _Run:
     def _execute(self, phase: str, choice: Choice) -> None:
         entry = self.phases[phase]
         entry["by"] = identity.who()
-        self.engine.expect(self._ahead(phase), self.watcher)
+        self.engine.expect(phase, partial(self._ahead, phase), self.watcher)
         if self.prepared.request.detach and self.engine.remote:
             raise _Left
         job = self._job(phase)

@@ -92,8 +92,8 @@ class Engine(Protocol):
             BadRequest: It cannot run here; every fault is listed.
         """
 
-    def expect(self, ahead: Ahead, listener: "Listener") -> None:
-        """Hear what is to follow, before a phase runs.
+    def expect(self, phase: str, ahead: Callable[[], Ahead], listener: "Listener") -> None:
+        """Hear that a phase is about to run, and what is to follow, where that is asked for: it takes a while to tell.
 
         Raises:
             RunFailed: Nothing can be sent to where it would run.

@@ -85,21 +85,22 @@ class AzureV1Engine:
             said = f"{named} has no compute {' and no '.join(lacking)}; it has {', '.join(sorted(there)) or 'none'}"
             raise BadRequest(said, next_step="mend computes in params/azure.yaml")
 
-    def expect(self, ahead: Ahead, listener: "Listener") -> None:
+    def expect(self, phase: str, ahead: Callable[[], Ahead], listener: "Listener") -> None:
         """Submit the phases ahead, unless they are in the Pipeline that runs.
 
         Raises:
             RunFailed: Azure ML does not take it.
         """
-        self._listener, self._again = listener, f"trey resume {ahead.record['run_id']}"
-        if ahead.phases[0] in self._phases:
+        if phase in self._phases:
             return
+        coming = ahead()
+        self._listener, self._again = listener, f"trey resume {coming.record['run_id']}"
         with tempfile.TemporaryDirectory(prefix="trey-azureml-v1-") as name, self._asking("submit the run"):
             folder = Path(name)
-            words = take_snapshot(ahead, folder)
-            built = build(ahead.pipeline, ahead.phases, words, self._settings, self._workspace, folder)
-            self._run = submit(built, self._settings, str(ahead.record["run_id"]))
-        self._phases = ahead.phases
+            words = take_snapshot(coming, folder)
+            built = build(coming.pipeline, coming.phases, words, self._settings, self._workspace, folder)
+            self._run = submit(built, self._settings, str(coming.record["run_id"]))
+        self._phases = coming.phases
         listener.note(f"run {self._run.id}: submitted; {self._run.get_portal_url()}")
 
     def run(self, job: Job, on_cell: "Callable[[CellEvent], None]") -> "Outcome":

@@ -20,7 +20,7 @@ class LocalEngine:
     def check(self, prepared: "Prepared") -> None:
         """Take any request."""
 
-    def expect(self, ahead: Ahead, listener: "Listener") -> None:
+    def expect(self, phase: str, ahead: Callable[[], Ahead], listener: "Listener") -> None:
         """Wait for each phase."""
 
     def close(self, status: "RunStatus") -> str | None:

@@ -71,19 +71,19 @@ class AzureEngine:
             with answering(self._workspace, f"look at the cluster {name}"):
                 self._ml.compute.get(name)
 
-    def expect(self, ahead: Ahead, listener: "Listener") -> None:
+    def expect(self, phase: str, ahead: Callable[[], Ahead], listener: "Listener") -> None:
         """Submit the job of the phases ahead, or find the one that an earlier runner of this run submitted.
 
         Raises:
             RunFailed: Azure ML does not take it.
         """
-        phase = ahead.phases[0]
-        self._listener = listener
-        self._run_id = str(ahead.record["run_id"])
         with _failing_the_run(self._run_id):
             if self._state and phase in self._state.phases and (self._own or self._brings(self._state.job, phase)):
                 return
-            self._state = self._submitted(ahead)
+        coming = ahead()
+        self._listener, self._run_id = listener, str(coming.record["run_id"])
+        with _failing_the_run(self._run_id):
+            self._state = self._submitted(coming)
             self._follower = following.Follower(self._ml, self._workspace, self._state.job, self._settings.poll)
 
     def _submitted(self, ahead: Ahead) -> state.State:
