@@ -28,7 +28,7 @@ class NoSuchRun(BadRequest):
 
 
 class NotReleasable(BadRequest):
-    """A gate stops the run's release, or there is nothing in the run to release: a result, not a wrong request."""
+    """The run failed, a gate stops its release, or there is nothing to release: a result, not a wrong request."""
 
 
 class RunBusy(BadRequest):

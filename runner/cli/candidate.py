@@ -103,8 +103,8 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     again; a run that failed or was interrupted goes nowhere.
 
     Raises:
-        NotReleasable: The run has nothing to release, or a gate stops it.
-        BadRequest: The run did not end as planned, or its pipeline or its registry cannot be read.
+        NotReleasable: The run did not end as planned or has nothing to release, or a gate stops it.
+        BadRequest: Its pipeline or its registry cannot be read.
     """
     from delivery import release
     from delivery.approvals import release_digest
@@ -114,7 +114,7 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     phase, name = pipeline.release.phase, run_dir.name
     if found["status"] in ("failed", "interrupted"):
         reason = first_line(found["decision"]["reason"]) if found["decision"] else ""
-        raise BadRequest(f"{name}: {found['status']}: {reason}", next_step=f"trey resume {name}")
+        raise NotReleasable(f"{name}: {found['status']}: {reason}", next_step=f"trey resume {name}")
     if phase not in pipeline.every:
         fault = f"{pipeline.path.name} has no phase {phase}, which would release"
         raise BadRequest(fault, next_step=f"name it in {pipeline.path}: release: {{phase: NAME}}")

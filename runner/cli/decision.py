@@ -82,8 +82,6 @@ def _answer(run_dir: Path, found: Record, environment: str) -> dict[str, Any]:
         "digest": "",
         "released": there[-1] if there else NOT_RELEASED,
     }
-    if found["status"] in ("failed", "interrupted"):
-        return answer | {"reason": found["decision"]["reason"] if found["decision"] else found["status"]}
     try:
         new = candidate.compose(run_dir, found, environment)
         model = new.manifest["model"]
