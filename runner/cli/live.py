@@ -1,6 +1,7 @@
 """Which model is live where, for the commands that use it."""
 
 from pathlib import Path
+from typing import Any
 
 from runner import record
 from runner.cli import options
@@ -74,16 +75,16 @@ def model_in(store: str, environment: str, model_name: str | None, command: str)
     )
 
 
-def parameter_of(name: str | None, parameter: str, pipeline: Path | None, runs: Path | None) -> str | None:
-    """Give what a run's phases were given for a parameter, such as a store; None without a run, or where none was.
+def parameters_of(name: str | None, pipeline: Path | None, runs: Path | None) -> dict[str, Any]:
+    """Give what a run's phases were given, such as stores, of one name what the first was given; none without a run.
 
     Raises:
         BadRequest: There is no such run.
     """
     if name is None:
-        return None
+        return {}
     phases = record.load(options.run_folder(name, pipeline, runs))["phases"].values()
-    return next((entry["params"][parameter] for entry in phases if parameter in entry["params"]), None)
+    return {key: value for entry in reversed(phases) for key, value in entry["params"].items()}
 
 
 def near(path: Path) -> str:

@@ -115,9 +115,10 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError, EndpointBusy
 
-    endpoint_store = endpoint_store or live.parameter_of(run_name, "endpoint_store", pipeline, runs)
+    given = live.parameters_of(run_name, pipeline, runs)
+    endpoint_store = endpoint_store or given.get("endpoint_store")
     endpoints = live.endpoints(endpoint_store, pipeline)
-    registry_store = registry_store or live.parameter_of(run_name, "registry_store", pipeline, runs)
+    registry_store = registry_store or given.get("registry_store")
     if run_name is not None:
         run_dir = options.run_folder(run_name, pipeline, runs)
         model_name = _live_of(run_dir, endpoints, environment)

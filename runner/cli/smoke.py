@@ -44,10 +44,9 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError
 
-    endpoint_store = endpoint_store or live.parameter_of(run_name, "endpoint_store", pipeline, runs)
-    endpoints = live.endpoints(endpoint_store, pipeline)
-    model_name = model_name or live.parameter_of(run_name, "model_name", pipeline, runs)
-    name = live.model_in(endpoints, environment, model_name, "trey smoke")
+    given = live.parameters_of(run_name, pipeline, runs)
+    endpoints = live.endpoints(endpoint_store or given.get("endpoint_store"), pipeline)
+    name = live.model_in(endpoints, environment, model_name or given.get("model_name"), "trey smoke")
     endpoint = Endpoint(endpoints, name, environment)
     try:
         slot = endpoint.live()
