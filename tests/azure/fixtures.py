@@ -1,6 +1,6 @@
 """Azure on loopback for the tests of any room.
 
-A test module of another room takes it so:
+The conftest.py of another room takes it so, since each place that imports them starts servers of its own:
 
     from ..azure.fixtures import azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures
 

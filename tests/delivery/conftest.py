@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ..azure.fixtures import azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures
 from ..fixtures_model import make_model, model_dir  # noqa: F401 - fixtures
 
 

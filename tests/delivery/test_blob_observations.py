@@ -11,7 +11,7 @@ from azure.storage.blob import ContainerClient
 from delivery.blob_observations import BlobReader
 from delivery.mirroring import SKEW, Change, Mirroring
 
-from ..service.azurite import Azurite, azurite  # noqa: F401 - a fixture
+from ..service.azurite import Azurite
 
 NOW = datetime.now(UTC)
 _names = count()
@@ -44,7 +44,7 @@ class Written:
 
 
 @pytest.fixture
-def written(azurite: Azurite) -> Any:  # noqa: F811
+def written(azurite: Azurite) -> Any:
     with azurite.container() as container:
         yield Written(container)
 

@@ -8,7 +8,7 @@ import pytest
 
 from delivery import registry
 
-from ..azure.fixtures import Azure, azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures
+from ..azure.server import Azure
 from ..fixtures_model import TEXTS, MakeModel
 from .azure_containers import Containers
 from .test_deploy_notebook import Deployments
@@ -17,7 +17,7 @@ EASY = {"error_margin": 0.1, "slow_margin": 0.2, "disagreement_limit": 0.2}  # s
 
 
 @pytest.fixture
-def containers(azure: Azure, tmp_path: Path) -> Iterator[Containers]:  # noqa: F811
+def containers(azure: Azure, tmp_path: Path) -> Iterator[Containers]:
     """Let deployments answer."""
     new = Containers(azure, tmp_path / "containers")
     azure.containers = new.address
@@ -26,11 +26,7 @@ def containers(azure: Azure, tmp_path: Path) -> Iterator[Containers]:  # noqa: F
 
 
 def test_a_version_takes_over_from_another(
-    azure: Azure,  # noqa: F811
-    containers: Containers,
-    tmp_path: Path,
-    model_dir: Path,
-    make_model: MakeModel,
+    azure: Azure, containers: Containers, tmp_path: Path, model_dir: Path, make_model: MakeModel
 ) -> None:
     deployments = Deployments(tmp_path)
     deployments.endpoints = azure.address

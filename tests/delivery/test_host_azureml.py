@@ -20,7 +20,7 @@ from delivery.host_azureml import endpoint_name
 from runner.cli import main
 
 from ..azure.data_plane import CONTAINER
-from ..azure.fixtures import Azure, azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures
+from ..azure.server import Azure
 from ..fixtures_model import MakeModel, digest_of
 
 WORKSPACE = parse("azureml://subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/g/workspaces/work")
@@ -32,7 +32,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def endpoint(azure: Azure) -> Iterator[Endpoint]:  # noqa: F811
+def endpoint(azure: Azure) -> Iterator[Endpoint]:
     """Give the endpoint of the model `parts` in production."""
     new = Endpoint(azure.address, "parts", "production", machines=Machines("Standard_F2s_v2", 2), wait=0)
     yield new
@@ -45,7 +45,7 @@ def release(endpoint: Endpoint, model: Path, version: int) -> Slot:
     return slot
 
 
-def bodies(azure: Azure, kind: str) -> list[Any]:  # noqa: F811
+def bodies(azure: Azure, kind: str) -> list[Any]:
     return [one.body for one in azure.asked if one.method == "PUT" and re.search(rf"/{kind}/[^/]+$", one.path)]
 
 
@@ -73,10 +73,7 @@ def test_names_differ_where_anything_differs() -> None:
 
 
 def test_two_releases_and_the_way_back(
-    azure: Azure,  # noqa: F811
-    endpoint: Endpoint,
-    model_dir: Path,
-    make_model: MakeModel,
+    azure: Azure, endpoint: Endpoint, model_dir: Path, make_model: MakeModel
 ) -> None:
     uri = external.endpoint_uri(azure.address, "parts", "production")
     states = [external.endpoint_state(uri)]
@@ -106,7 +103,7 @@ def test_two_releases_and_the_way_back(
     assert len(set(states)) == len(states)
 
 
-def test_what_is_asked_of_azure(azure: Azure, endpoint: Endpoint, model_dir: Path) -> None:  # noqa: F811
+def test_what_is_asked_of_azure(azure: Azure, endpoint: Endpoint, model_dir: Path) -> None:
     release(endpoint, model_dir, 7)
     digest = digest_of(model_dir)
     made, *_ = bodies(azure, "onlineEndpoints")
@@ -131,10 +128,7 @@ def test_what_is_asked_of_azure(azure: Azure, endpoint: Endpoint, model_dir: Pat
 
 
 def test_what_is_registered_is_registered_once(
-    azure: Azure,  # noqa: F811
-    endpoint: Endpoint,
-    model_dir: Path,
-    make_model: MakeModel,
+    azure: Azure, endpoint: Endpoint, model_dir: Path, make_model: MakeModel
 ) -> None:
     for version in (1, 2, 3):
         release(endpoint, model_dir if version % 2 else make_model(bias=1.0), version)
@@ -146,10 +140,7 @@ def test_what_is_registered_is_registered_once(
 
 
 def test_a_candidate_is_taken_back_before_its_deployment_goes(
-    azure: Azure,  # noqa: F811
-    endpoint: Endpoint,
-    model_dir: Path,
-    make_model: MakeModel,
+    azure: Azure, endpoint: Endpoint, model_dir: Path, make_model: MakeModel
 ) -> None:
     release(endpoint, model_dir, 1)
     candidate = endpoint.place(make_model(bias=1.0), 2, digest_of(make_model(bias=1.0)))
@@ -162,10 +153,7 @@ def test_a_candidate_is_taken_back_before_its_deployment_goes(
 
 
 def test_a_container_that_does_not_start_says_why(
-    azure: Azure,  # noqa: F811
-    endpoint: Endpoint,
-    model_dir: Path,
-    make_model: MakeModel,
+    azure: Azure, endpoint: Endpoint, model_dir: Path, make_model: MakeModel
 ) -> None:
     release(endpoint, model_dir, 1)
     azure.manager.failing["green"] = "ImageBuildFailure: no such package"
@@ -176,21 +164,14 @@ def test_a_container_that_does_not_start_says_why(
     assert endpoint.place(make_model(bias=1.0), 2, digest_of(make_model(bias=1.0))).name == "green"
 
 
-def test_an_operation_that_is_under_way_is_waited_for(
-    azure: Azure,  # noqa: F811
-    endpoint: Endpoint,
-    model_dir: Path,
-) -> None:
+def test_an_operation_that_is_under_way_is_waited_for(azure: Azure, endpoint: Endpoint, model_dir: Path) -> None:
     conflict = azure.fail(409, "PUT", r"/deployments/blue$", times=2)
     assert release(endpoint, model_dir, 1).version == 1
     assert len(conflict.hit) == 2
 
 
 def test_what_a_dead_deployment_was_making_is_no_candidate_and_no_hindrance(
-    azure: Azure,  # noqa: F811
-    endpoint: Endpoint,
-    model_dir: Path,
-    make_model: MakeModel,
+    azure: Azure, endpoint: Endpoint, model_dir: Path, make_model: MakeModel
 ) -> None:
     release(endpoint, model_dir, 1)
     candidate = make_model(bias=1.0)
@@ -204,22 +185,19 @@ def test_what_a_dead_deployment_was_making_is_no_candidate_and_no_hindrance(
     assert endpoint.standby() is not None
 
 
-def test_who_may_not_is_told_which_role_is_missing(azure: Azure, endpoint: Endpoint, model_dir: Path) -> None:  # noqa: F811
+def test_who_may_not_is_told_which_role_is_missing(azure: Azure, endpoint: Endpoint, model_dir: Path) -> None:
     azure.manager.denied.append(r"onlineEndpoints/write")
     with pytest.raises(EndpointError, match="the role AzureML Data Scientist on workspace compliance"):
         release(endpoint, model_dir, 1)
 
 
-def change(azure: Azure, endpoint: Endpoint, **properties: Any) -> None:  # noqa: F811
+def change(azure: Azure, endpoint: Endpoint, **properties: Any) -> None:
     """Change the endpoint as somebody does by hand."""
     azure.manager.get(f"{azure.workspace}/onlineEndpoints/{endpoint.host.name}")["properties"] |= properties
 
 
 def test_what_somebody_did_by_hand_is_seen(
-    azure: Azure,  # noqa: F811
-    endpoint: Endpoint,
-    model_dir: Path,
-    make_model: MakeModel,
+    azure: Azure, endpoint: Endpoint, model_dir: Path, make_model: MakeModel
 ) -> None:
     release(endpoint, model_dir, 1)
     release(endpoint, make_model(bias=1.0), 2)
@@ -238,7 +216,7 @@ def test_what_somebody_did_by_hand_is_seen(
         endpoint.state()
 
 
-def blob(azure: Azure, endpoint: Endpoint) -> Any:  # noqa: F811
+def blob(azure: Azure, endpoint: Endpoint) -> Any:
     where = f"trey/endpoints/{endpoint.host.name}.lease"
     return azure.data.storage.container(CONTAINER).get_blob_client(where)
 
@@ -252,7 +230,7 @@ sys.stdin.read()
 """
 
 
-def test_two_deployments_never_overlap(azure: Azure, endpoint: Endpoint) -> None:  # noqa: F811
+def test_two_deployments_never_overlap(azure: Azure, endpoint: Endpoint) -> None:
     command = [sys.executable, "-c", HOLD, azure.address]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
@@ -264,11 +242,7 @@ def test_two_deployments_never_overlap(azure: Azure, endpoint: Endpoint) -> None
     assert endpoint.claim() == ""
 
 
-def test_a_lease_is_renewed_while_it_is_held(
-    azure: Azure,  # noqa: F811
-    endpoint: Endpoint,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_lease_is_renewed_while_it_is_held(azure: Azure, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEWED", 0.05)
     renewed: list[int] = []
     real = BlobLeaseClient.renew
@@ -284,10 +258,7 @@ def test_a_lease_is_renewed_while_it_is_held(
 
 
 def test_without_its_lease_a_deployment_changes_nothing(
-    azure: Azure,  # noqa: F811
-    endpoint: Endpoint,
-    model_dir: Path,
-    make_model: MakeModel,
+    azure: Azure, endpoint: Endpoint, model_dir: Path, make_model: MakeModel
 ) -> None:
     release(endpoint, model_dir, 1)
     endpoint.place(make_model(bias=1.0), 2, digest_of(make_model(bias=1.0)))
@@ -308,7 +279,7 @@ def test_another_address_is_no_place_for_an_endpoint() -> None:
 
 
 @pytest.fixture
-def typed(azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: F811
+def typed(azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give what types a command in a project whose endpoints are Azure's."""
     monkeypatch.setenv("TREY_ENDPOINT_STORE", azure.address)
     (tmp_path / "params").mkdir()
@@ -343,10 +314,7 @@ def test_the_way_back_from_the_command_line(
     ],
 )
 def test_what_needs_the_model_on_this_machine_says_what_to_use_instead(
-    typed: Any,
-    azure: Azure,  # noqa: F811
-    words: tuple[str, ...],
-    next_step: str,
+    typed: Any, azure: Azure, words: tuple[str, ...], next_step: str
 ) -> None:
     Path("parts.csv").write_text("text\nsteel\n", encoding="utf-8")
     done = typed(*words)
@@ -354,7 +322,7 @@ def test_what_needs_the_model_on_this_machine_says_what_to_use_instead(
     assert f"{azure.address} answers by itself; its models are not on this machine\nnext: {next_step}" in done.stderr
 
 
-def test_the_registry_of_a_workspace_is_found_by_its_address(azure: Azure) -> None:  # noqa: F811
+def test_the_registry_of_a_workspace_is_found_by_its_address(azure: Azure) -> None:
     told = azure.manager.get(azure.workspace)["properties"]["mlFlowTrackingUri"].replace(
         "/v1.0/", "/v2.0/"
     )  # the SDK's
@@ -362,6 +330,6 @@ def test_the_registry_of_a_workspace_is_found_by_its_address(azure: Azure) -> No
     assert registry._mlflow_address("https://elsewhere/mlflow") == "https://elsewhere/mlflow"
 
 
-def test_a_workspace_that_is_not_there_is_no_registry(azure: Azure) -> None:  # noqa: F811
+def test_a_workspace_that_is_not_there_is_no_registry(azure: Azure) -> None:
     with pytest.raises(RegistryError, match="there is no workspace other in resource group parts"):
         registry.versions_of("parts", azure.address.replace("compliance", "other"))

@@ -17,7 +17,7 @@ from delivery import host_azureml
 from delivery.endpoint import Endpoint
 
 from ..azure.data_plane import CONTAINER
-from ..azure.fixtures import Azure, azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures
+from ..azure.server import Azure
 from ..fixtures_model import digest_of, write_model
 from ..project import ROOT
 
@@ -29,12 +29,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_azureml, "PAUSE", 0.05)
 
 
-def opened(azure: Azure) -> Endpoint:  # noqa: F811
+def opened(azure: Azure) -> Endpoint:
     return Endpoint(azure.address, "parts", "staging", wait=0)
 
 
 @contextmanager
-def courses(azure: Azure, new: Path) -> Iterator[Callable[[str, int], int]]:  # noqa: F811
+def courses(azure: Azure, new: Path) -> Iterator[Callable[[str, int], int]]:
     """Give what goes through a course and may ask for so many changes."""
     command = [sys.executable, "-m", "tests.delivery.kill_on_azure", azure.address, str(new)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
@@ -50,7 +50,7 @@ def courses(azure: Azure, new: Path) -> Iterator[Callable[[str, int], int]]:  # 
         process.stdin.close()
 
 
-def half_a_minute_passes(azure: Azure) -> None:  # noqa: F811
+def half_a_minute_passes(azure: Azure) -> None:
     """End the lease of whoever died, as time does."""
     name = opened(azure).host.name
     blob = azure.data.storage.container(CONTAINER).get_blob_client(f"trey/endpoints/{name}.lease")
@@ -58,7 +58,7 @@ def half_a_minute_passes(azure: Azure) -> None:  # noqa: F811
         BlobLeaseClient(blob).break_lease(lease_break_period=0)
 
 
-def looked(azure: Azure) -> tuple[int, int, dict[str, int]]:  # noqa: F811
+def looked(azure: Azure) -> tuple[int, int, dict[str, int]]:
     """Give the one live version, its share and the copies; what gets requests must be whole."""
     endpoint = opened(azure)
     state = endpoint.state()
@@ -73,7 +73,7 @@ def looked(azure: Azure) -> tuple[int, int, dict[str, int]]:  # noqa: F811
     return state["slots"][live]["version"], state["traffic"][live], state["mirror"]
 
 
-def restored(azure: Azure, template: dict[str, Any]) -> None:  # noqa: F811
+def restored(azure: Azure, template: dict[str, Any]) -> None:
     where = f"/onlineendpoints/{opened(azure).host.name}"
     for key in [key for key in azure.manager.resources if where in key]:
         del azure.manager.resources[key]
@@ -81,7 +81,7 @@ def restored(azure: Azure, template: dict[str, Any]) -> None:  # noqa: F811
     half_a_minute_passes(azure)
 
 
-def test_killed_anywhere_exactly_one_whole_version_is_live(azure: Azure, tmp_path: Path) -> None:  # noqa: F811
+def test_killed_anywhere_exactly_one_whole_version_is_live(azure: Azure, tmp_path: Path) -> None:
     azure.manager.steps = 0
     models = [write_model(tmp_path / f"model-{bias}", bias=bias) for bias in (0.0, 1.0, 2.0)]
     for version, model in enumerate(models[:2], start=1):

@@ -8,7 +8,6 @@ import pytest
 from delivery import registry
 from delivery.errors import ModelChanged
 
-from ..azure.fixtures import azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures
 from ..azure.server import Azure
 from ..fixtures_model import MakeModel, digest_of
 
@@ -16,10 +15,7 @@ GIVEN = {"tags": {"made_by": "a test"}, "metrics": {"accuracy": 0.99}}
 
 
 def test_a_model_is_registered_read_back_and_made_champion(
-    azure: Azure,  # noqa: F811
-    model_dir: Path,
-    make_model: MakeModel,
-    tmp_path: Path,
+    azure: Azure, model_dir: Path, make_model: MakeModel, tmp_path: Path
 ) -> None:
     name, store = f"parts-{os.getpid()}", azure.address
     first = registry.register(model_dir, name=name, store=store, **GIVEN)
@@ -32,7 +28,7 @@ def test_a_model_is_registered_read_back_and_made_champion(
     assert digest_of(fetched) == first.digest
 
 
-def test_files_that_come_back_otherwise_are_no_model(azure: Azure, model_dir: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_files_that_come_back_otherwise_are_no_model(azure: Azure, model_dir: Path, tmp_path: Path) -> None:
     name = f"changed-{os.getpid()}"
     new = registry.register(model_dir, name=name, store=azure.address, **GIVEN)
     azure.data.storage.put(f"ExperimentRun/dcid.{new.mlflow_run}/model/model.onnx", b"other bytes")

@@ -11,7 +11,6 @@ from provisioning import needs, signs
 from runner.cli import main
 
 from ..azure import tokens
-from ..azure.fixtures import azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures
 from ..azure.server import Azure
 
 ML, BLOBS = "Microsoft.MachineLearningServices/workspaces", "Microsoft.Storage/storageAccounts/blobServices"
@@ -38,7 +37,7 @@ def doctor(*words: str, exit_code: int = 0) -> Result:
 
 
 @pytest.fixture
-def given(azure: Azure) -> Callable[..., None]:  # noqa: F811
+def given(azure: Azure) -> Callable[..., None]:
     """Give a function that gives roles to whoever asks: what they allow at the workspace, and at its storage."""
 
     def give(there: list[dict[str, Any]], on_storage: list[dict[str, Any]]) -> None:
@@ -54,7 +53,7 @@ def given(azure: Azure) -> Callable[..., None]:  # noqa: F811
     return give
 
 
-def test_the_live_doctor_tells_who_asks_and_what_that_identity_lacks(azure: Azure, given: Callable[..., None]) -> None:  # noqa: F811
+def test_the_live_doctor_tells_who_asks_and_what_that_identity_lacks(azure: Azure, given: Callable[..., None]) -> None:
     given([SCIENTIST], [READER])
     told = json.loads(doctor("--live", "--json").stdout)
     assert [(one["name"], one["passed"]) for one in told["checks"]] == [
@@ -84,7 +83,7 @@ def test_no_token_and_no_value_of_a_variable_is_told(
         assert "eyJ" not in said  # as every token begins
 
 
-def test_a_datastore_with_a_key_is_a_fault(azure: Azure, given: Callable[..., None]) -> None:  # noqa: F811
+def test_a_datastore_with_a_key_is_a_fault(azure: Azure, given: Callable[..., None]) -> None:
     given([SCIENTIST], [READER])
     azure.seed(key=True)
     said = doctor("--live", exit_code=1).stdout
@@ -92,14 +91,14 @@ def test_a_datastore_with_a_key_is_a_fault(azure: Azure, given: Callable[..., No
     assert "az ml workspace update --system-datastores-auth-mode identity" in said
 
 
-def test_a_workspace_that_does_not_let_one_in_is_a_fault_with_the_next_step(azure: Azure) -> None:  # noqa: F811
+def test_a_workspace_that_does_not_let_one_in_is_a_fault_with_the_next_step(azure: Azure) -> None:
     azure.manager.denied = ["workspaces/read"]
     said = doctor("--live", exit_code=1).stdout
     assert "FAULT  azure: cannot look at the workspace" in said
     assert "az role assignment create" in said
 
 
-def test_without_live_nobody_is_asked(azure: Azure) -> None:  # noqa: F811
+def test_without_live_nobody_is_asked(azure: Azure) -> None:
     told = json.loads(doctor("--json").stdout)
     assert (told["checks"], told["roles"]) == (None, None)
     assert [one.path for one in azure.asked if one.path != "/metadata/endpoints"] == []

@@ -12,7 +12,6 @@ from cloud.workspace import parse
 from delivery.host_azureml import endpoint_name
 from runner.cli import main
 
-from ..azure.fixtures import azure, azure_server, azurite, mlflow_server  # noqa: F401 - fixtures
 from ..azure.server import CPU, GPU, WORKSPACE, Azure
 from ..runner.conftest import Project
 
@@ -32,7 +31,7 @@ Trey = Callable[..., Result]
 
 
 @pytest.fixture
-def trey(chain: Project, azure: Azure, monkeypatch: pytest.MonkeyPatch) -> Trey:  # noqa: F811
+def trey(chain: Project, azure: Azure, monkeypatch: pytest.MonkeyPatch) -> Trey:
     """Give a function that types a command in a project that names two clusters, an environment and some data."""
     chain.write("params/azure.yaml", SETTINGS % (CPU, GPU))
     chain.write("params/provision.yaml", MACHINES)
@@ -54,11 +53,11 @@ def planned(trey: Trey) -> dict[str, str]:
     return {step["name"].partition(":")[0]: step["action"] for step in steps}
 
 
-def written(azure: Azure) -> list[str]:  # noqa: F811
+def written(azure: Azure) -> list[str]:
     return [f"{one.method} {one.path.rpartition('/workspaces/')[2]}" for one in azure.asked if one.method != "GET"]
 
 
-def test_an_empty_workspace_gets_all_of_it_and_then_nothing(trey: Trey, azure: Azure) -> None:  # noqa: F811
+def test_an_empty_workspace_gets_all_of_it_and_then_nothing(trey: Trey, azure: Azure) -> None:
     for name in (CPU, GPU):
         del azure.manager.resources[f"{azure.workspace}/computes/{name}".lower()]
     endpoints = [endpoint_name(parse(azure.address), "parts", one) for one in ("staging", "production")]
@@ -85,7 +84,7 @@ def test_an_empty_workspace_gets_all_of_it_and_then_nothing(trey: Trey, azure: A
     assert [one.path for one in azure.asked if re.search("list(keys|secrets)", one.path, re.IGNORECASE)] == []
 
 
-def test_what_differs_is_updated_and_told(trey: Trey, azure: Azure) -> None:  # noqa: F811
+def test_what_differs_is_updated_and_told(trey: Trey, azure: Azure) -> None:
     said = trey("provision", "--plan").stdout
     assert f"update     cluster      {CPU}" in said
     assert "idle seconds 120 → 600; identity none → systemassigned" in said
@@ -94,7 +93,7 @@ def test_what_differs_is_updated_and_told(trey: Trey, azure: Azure) -> None:  # 
     assert planned(trey)[CPU] == "unchanged"
 
 
-def test_other_machines_are_a_matter_for_a_person(trey: Trey, azure: Azure) -> None:  # noqa: F811
+def test_other_machines_are_a_matter_for_a_person(trey: Trey, azure: Azure) -> None:
     Path("params/provision.yaml").write_text(MACHINES.replace("Standard_D4s_v3", "Standard_D8s_v3"))
     done = trey("provision", "--yes", exit_code=1)
     assert f"nothing was changed: cluster {CPU}: it is amlcompute of" in done.stderr
@@ -102,7 +101,7 @@ def test_other_machines_are_a_matter_for_a_person(trey: Trey, azure: Azure) -> N
     assert written(azure) == []
 
 
-def test_an_endpoint_with_keys_is_a_matter_for_a_person(trey: Trey, azure: Azure) -> None:  # noqa: F811
+def test_an_endpoint_with_keys_is_a_matter_for_a_person(trey: Trey, azure: Azure) -> None:
     trey("provision", "--yes")
     name = endpoint_name(parse(azure.address), "parts", "staging")
     azure.manager.get(f"{azure.workspace}/onlineEndpoints/{name}")["properties"]["authMode"] = "Key"
@@ -111,13 +110,13 @@ def test_an_endpoint_with_keys_is_a_matter_for_a_person(trey: Trey, azure: Azure
     assert f"next: az ml online-endpoint delete --name {name}" in done.stderr
 
 
-def test_nothing_is_changed_where_nobody_can_be_asked(trey: Trey, azure: Azure) -> None:  # noqa: F811
+def test_nothing_is_changed_where_nobody_can_be_asked(trey: Trey, azure: Azure) -> None:
     done = trey("provision", exit_code=2)
     assert done.stderr.endswith("nobody is there to ask, and nothing was changed\nnext: trey azure provision --yes\n")
     assert written(azure) == []
 
 
-def test_a_failure_on_the_way_leaves_the_rest_to_the_next_plan(trey: Trey, azure: Azure) -> None:  # noqa: F811
+def test_a_failure_on_the_way_leaves_the_rest_to_the_next_plan(trey: Trey, azure: Azure) -> None:
     azure.manager.denied = ["environments/versions/write"]
     done = trey("provision", "--yes", exit_code=1)
     assert f"updated: cluster {GPU}" in done.stderr
@@ -131,7 +130,7 @@ def test_a_failure_on_the_way_leaves_the_rest_to_the_next_plan(trey: Trey, azure
     }
 
 
-def test_a_workspace_that_does_not_exist_is_told(trey: Trey, azure: Azure) -> None:  # noqa: F811
+def test_a_workspace_that_does_not_exist_is_told(trey: Trey, azure: Azure) -> None:
     other = azure.address.replace(azure.address.rpartition("/")[2], "elsewhere")
     done = trey("provision", "--plan", "--workspace", other, exit_code=1)
     assert "workspace elsewhere" in done.stderr
