@@ -66,7 +66,12 @@ def registry_state(uri: str) -> str:
     if found is None:
         return ABSENT
     version, digest = found
-    return digest if kind == "version" else sha256(f"{version} {digest}".encode())
+    return digest if kind == "version" else champion_state(version, digest)
+
+
+def champion_state(version: int, digest: str) -> str:
+    """Give the state of a `champion_uri` while this version is champion."""
+    return sha256(f"{version} {digest}".encode())
 
 
 def endpoint_state(uri: str) -> str:

@@ -419,4 +419,6 @@ def render(executed: Path, *, report: bool = True) -> None:
     """Write the HTML of an executed notebook beside it, with a link to the run's report where there is one."""
     from runner.render import notebook_html
 
+    if not executed.is_file():
+        return  # it died elsewhere and left none
     notebook_html(executed, executed.with_suffix(".html"), report=report)

@@ -176,7 +176,8 @@ def run_job(  # noqa: PLR0913, PLR0917  # what runs, what it means, who is told
     save()
     outcome, entry["seconds"] = _attempts(engine, job, entry, events, listener, save)
     entry["cause"], entry["message"], entry["error"] = outcome.cause, outcome.message, outcome.error
-    entry["scraps"], entry["displays"] = scraps.read(job.executed, descriptions)
+    if job.executed.is_file():  # what died elsewhere may have left none
+        entry["scraps"], entry["displays"] = scraps.read(job.executed, descriptions)
     if outcome.cause is None:
         try:
             entry["external"] = read_external(job.output_dir / EXTERNAL)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import engines, fingerprint, gates, parameters, record, scraps
+from runner import engines, fingerprint, gates, parameters, record, scraps, workspaces
 from runner.errors import BadRequest
 from runner.fingerprint import Inputs
 from runner.gates import Rule
@@ -200,7 +200,8 @@ def prepare(request: Request) -> Prepared:
     runs = (request.cwd / request.runs).resolve() if request.runs else pipeline.runs
     lock = fingerprint.file_digest(pipeline.lock) if pipeline.lock else None
     prepared = Prepared(request, pipeline, {}, runs, None, lock)
-    prepared.params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, prepared.asked)
+    params = parameters.resolve(pipeline, request.files, request.sets, request.cwd, prepared.asked)
+    prepared.params = workspaces.absolute(pipeline, params, prepared.asked, request.workspace)
     if request.first:
         prepared.taken = _taken(pipeline, runs, request.first)
     check_values(prepared)

@@ -14,6 +14,7 @@ from runner.errors import BadRequest
 from runner.redaction import ORDINARY, SHORTEST, Redactor
 
 KINDS = ("env:NAME", "file:PATH", "keyvault:VAULT/NAME")
+HANDED = ("SYSTEM_ACCESSTOKEN", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD")
 _REFERENCE = re.compile(r"(env|file|keyvault):(?!//)(.+)", re.DOTALL)
 _KEYVAULT = re.compile(r"([A-Za-z0-9.:-]+)/([0-9A-Za-z-]+)")
 _PUBLIC_CLOUD = "vault.azure.net"
@@ -70,8 +71,14 @@ def resolve(references: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, 
 
 
 def redactor(secrets: Mapping[str, Mapping[str, Secret]]) -> Redactor:
-    """Give what takes the secrets of these phases out of texts; it calls them phase.name."""
-    return Redactor({f"{phase}.{name}": found[name].value for phase, found in secrets.items() for name in found})
+    """Give what takes secrets out of texts: those of these phases, called phase.name, and those that CI hands over.
+
+    A kernel has the variables of this process: it needs them where a phase signs in to Azure.
+    """
+    handed = {name: os.environ.get(name, "").strip() for name in HANDED}
+    tokens = {f"variable {name}": value for name, value in handed.items() if len(value) >= SHORTEST}
+    given = {f"{phase}.{name}": found.value for phase, named in secrets.items() for name, found in named.items()}
+    return Redactor(tokens | given)
 
 
 def _value(reference: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import engines, fingerprint, gates, parameters, planning, record, references, scraps, signals
+from runner import engines, fingerprint, gates, parameters, planning, record, references, scraps, signals, workspaces
 from runner.errors import BadRequest, RunFailed
 from runner.fingerprint import RESERVED_FOLDER
 from runner.lifecycle import Watcher, render, stop_reason
@@ -144,7 +144,8 @@ def _prepared(request: Request) -> tuple[Pipeline, dict[str, Path], dict[str, An
         fault = f"there is no phase {request.name}; {did_you_mean(request.name, pipeline.every)}"
         raise BadRequest(fault, next_step="trey plan")
     if request.values is None:
-        resolved = parameters.resolve(pipeline, request.files, request.sets, request.cwd, [request.name])
+        named = parameters.resolve(pipeline, request.files, request.sets, request.cwd, [request.name])
+        resolved = workspaces.absolute(pipeline, named, [request.name], None)
     else:
         values = {request.name: request.values}
         resolved = parameters.resolve_again(pipeline, f"the run's {record.PARAMS}", values, [request.name])

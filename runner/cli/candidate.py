@@ -1,6 +1,7 @@
 """The release that a run would make: what people approve, and what `trey release` brings to an environment."""
 
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from runner.cli import next_step
 from runner.errors import BadRequest, NotReleasable
 from runner.gates import NoEvidence, Reference
 from runner.pipeline import Pipeline, load_pipeline, locate
-from runner.record import GateEntry, Record
+from runner.record import ExternalState, GateEntry, Record
 from runner.terminal import first_line
 
 FILE = "candidate.json"
@@ -100,10 +101,12 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
 
     The gates are judged anew from the folders that the releasing phase reads: what was touched since is no evidence.
     Whatever else stopped the run keeps it from every environment but the one that it went to itself, where it may try
-    again; a run that failed or was interrupted goes nowhere.
+    again; a run that failed or was interrupted goes nowhere. A verdict against a champion of earlier counts no longer,
+    but the way back to what was live in an environment is open.
 
     Raises:
-        NotReleasable: The run did not end as planned or has nothing to release, or a gate stops it.
+        NotReleasable: The run did not end as planned or has nothing to release, a gate stops it, or what the model was
+            compared with has changed.
         BadRequest: Its pipeline or its registry cannot be read.
     """
     from delivery import release
@@ -127,11 +130,35 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
         said = (f"{name}: {gate['verdict']}: {gates.said(gate)}" for gate in stopping)
         raise NotReleasable(*dict.fromkeys(said), next_step=next_step.past(stopping, found, name))
     model = _model(name, found, judgement, phase)
+    changed = [] if _was_live(found, phase, environment) else list(_changed(pipeline, judgement, model))
+    if changed:
+        raise NotReleasable(*(f"{name}: {one}" for one in changed), next_step=next_step.anew(found))
     manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])
     folder = run_dir / FOLDER
     folder.mkdir(exist_ok=True)
     record.write_atomic(folder / FILE, canonical(manifest))
     return Candidate(pipeline, folders, judgement.gates, manifest, release_digest(manifest))
+
+
+def _was_live(found: Record, phase: str, environment: str) -> bool:
+    """Tell whether the phase that releases has brought the run's model to an environment, in the run or later."""
+    entry = found["phases"].get(phase)
+    ended = [(one["environment"], one["status"]) for one in found.get("releases", [])]
+    of_the_run = entry and entry["status"] in record.USABLE and entry["params"].get(planning.ENVIRONMENT) == environment
+    return bool(of_the_run) or (environment, "succeeded") in ended
+
+
+def _changed(pipeline: Pipeline, judgement: single.Judgement, model: Mapping[str, Any]) -> Iterator[str]:
+    """Say what a model was judged against that is another now, unless it is that very model."""
+    from delivery.external import champion_state
+
+    own = champion_state(model["model_version"], model["digest"])
+    for phase, entry in judgement.evidence.items():
+        for state in entry["external"]:
+            mine: ExternalState = {"uri": state["uri"], "sha256": own}
+            changed = planning.changed_places([state], pipeline)
+            if changed and planning.changed_places([mine], pipeline):
+                yield f"{changed[0]} since {phase}"
 
 
 def _model(name: str, found: Record, judgement: single.Judgement, phase: str) -> dict[str, Any]:

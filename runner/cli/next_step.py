@@ -23,7 +23,7 @@ def after(found: Record, name: str) -> str:
         return f"trey resume {name}"
     if found["status"] == "stopped":
         return past([gate for gate in found["gates"] if gate["verdict"] in STOPPING], found, name)
-    return _to_the_end(found["command"]) if _ended_early(found) else f"trey show {name}"
+    return _without(found["command"], "--to", "--run-id", "--fresh") if _ended_early(found) else f"trey show {name}"
 
 
 def past(stopping: Sequence[GateEntry], found: Record, name: str) -> str:
@@ -44,6 +44,11 @@ def past(stopping: Sequence[GateEntry], found: Record, name: str) -> str:
     if all(gate["phase"] == gates.OUTCOME for gate in stopping):
         return f"trey resume {name}"
     return f"trey show {name}"
+
+
+def anew(found: Record) -> str:
+    """Give the command that asks for a run like this one again: what changed since runs, and what did not is taken."""
+    return _without(found["command"], "--run-id", "--fresh", "--detach")
 
 
 def after_release(status: str, environment: str, name: str, found: Record) -> str:
@@ -71,10 +76,9 @@ def _ended_early(found: Record) -> bool:
     return found["status"] == "succeeded" and any(one["status"] == "skipped" for one in found["phases"].values())
 
 
-def _to_the_end(command: str) -> str:
-    """Give the command that goes on where this one was asked to end, with the same parameters."""
-    left_out = {"--to", "--run-id", "--fresh"}
-    kept = (part for part in _parts(command) if part[0].partition("=")[0] not in left_out)
+def _without(command: str, *options: str) -> str:
+    """Give a command without some of its options."""
+    kept = (part for part in _parts(command) if part[0].partition("=")[0] not in options)
     return shlex.join(word for part in kept for word in part)
 
 

@@ -67,6 +67,9 @@ class AzureV1Engine:
             BadRequest: Something is wrong; nothing was sent.
         """
         pipeline, asked = prepared.pipeline, prepared.asked
+        if prepared.request.detach:
+            fault = "--detach: trey resume does not find a run of azureml-v1 again, so somebody must wait for it"
+            raise BadRequest(fault, next_step="leave --detach out, or type: trey run --engine azureml --detach")
         self._settings = settings.read(pipeline)
         faults = [fault for phase in asked for fault in places.faults(pipeline, phase, prepared.params[phase])]
         faults += _model_faults(pipeline, self._settings)
@@ -98,7 +101,8 @@ class AzureV1Engine:
         with tempfile.TemporaryDirectory(prefix="trey-azureml-v1-") as name, self._asking("submit the run"):
             folder = Path(name)
             words = take_snapshot(coming, folder)
-            built = build(coming.pipeline, coming.phases, words, self._settings, self._workspace, folder)
+            commit = coming.record["source"]["commit"]
+            built = build(coming.pipeline, coming.phases, words, self._settings, self._workspace, folder, commit)
             self._run = submit(built, self._settings, str(coming.record["run_id"]))
         self._phases = coming.phases
         listener.note(f"run {self._run.id}: submitted; {self._run.get_portal_url()}")
@@ -219,6 +223,7 @@ def build(  # noqa: PLR0913, PLR0917  # what runs, where, and whom the SDK asks
     where: Settings,
     workspace: Any,
     folder: Path,
+    commit: str | None = None,
     provider: Any = None,
 ) -> Any:
     """Make the azureml Pipeline of these phases: a step for each, and an edge for each folder that one reads.
@@ -230,6 +235,7 @@ def build(  # noqa: PLR0913, PLR0917  # what runs, where, and whom the SDK asks
         where: Where each runs.
         workspace: The azureml Workspace.
         folder: The snapshot.
+        commit: Which commit it is of.
         provider: What the SDK asks instead of the workspace's pipelines, for a dry run.
 
     Raises:
@@ -250,7 +256,7 @@ def build(  # noqa: PLR0913, PLR0917  # what runs, where, and whom the SDK asks
     for phase in phases:
         configuration = RunConfiguration()
         configuration.environment = environment
-        configuration.environment_variables = {address.VARIABLE: named} | pipeline.given_variables(phase)
+        configuration.environment_variables = snapshot.told(named, commit) | pipeline.given_variables(phase)
         inputs = [outputs[name] for name in pipeline.edges[phase] if name in outputs]
         command: list[Any] = ["python -m runner.engines.azureml_v1", phase, *words[phase], "--out", outputs[phase]]
         for data in inputs:

@@ -10,9 +10,13 @@ PIPELINE = """
 phases: [make, judge, keep]
 gates:
   judge: [{scrap: make.rows, min: 1, why: nothing can be judged}]
-  keep: [{scrap: judge.score, min: judge.floor, why: what is not good enough is not kept}]
+  keep:
+    - {scrap: judge.score, min: judge.floor, estimate: judge.estimate, n: judge.count, why: only what is good is kept}
 outcome: [{scrap: keep.kept, equals: true}]
-scraps: {make: {rows: n}, judge: {score: share of good rows, floor: least}, keep: {kept: it is, version: v, run: r}}
+scraps:
+  make: {rows: n}
+  judge: {score: share of good rows, estimate: e, count: n, floor: least}
+  keep: {kept: it is, version: v, run: r}
 """
 SETTINGS = f"""
 computes: {{cpu: {CPU}, gpu: {GPU}}}
@@ -39,8 +43,10 @@ def write(root: Path, store: str) -> Project:
         'assert not fails, "it was asked to fail"',
         'rows = Path(make_dir, "rows.txt").read_text().split("\\n")',
         'good = sum(row.endswith("good") for row in rows) / len(rows)',
-        'Path(output_dir, "score.txt").write_text(str(good))\nglue("score", good)\nglue("floor", floor)',
-        parameters='make_dir: str = "x"\nfails: bool = False\nfloor: float = 0.5  # least share\noutput_dir: str = "x"',
+        'Path(output_dir, "score.txt").write_text(str(good))\nglue("score", good)\nglue("floor", floor)\n'
+        'glue("estimate", max(good, hoped))\nglue("count", len(rows))',
+        parameters='make_dir: str = "x"\nfails: bool = False\nfloor: float = 0.5  # least share\n'
+        'hoped: float = 0.0  # what more rows might show\noutput_dir: str = "x"',
     )
     project.notebook(
         "keep",

@@ -246,6 +246,12 @@ def test_without_the_sdk_it_says_where_the_sdk_is(tmp_path: Path) -> None:
         connect(Workspace("00000000-0000-0000-0000-000000000001", "parts", "compliance"))
 
 
+def test_a_run_that_nobody_would_find_again_is_not_left(project: Path) -> None:
+    request = Request(project / "params" / "pipeline.yaml", project, detach=True)
+    with pytest.raises(BadRequest, match="trey resume does not find a run of azureml-v1 again"):
+        AzureV1Engine().check(planning.prepare(request))
+
+
 def test_a_model_that_no_gate_guards_is_refused(project: Path) -> None:
     path = project / "params" / "azure.yaml"
     path.write_text(SETTINGS.replace("keep: make_dir/model", "make: keep_dir/model"))

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cloud.workspace import NAMED
 from runner import lifecycle, record
+from runner.cli import main
 from runner.errors import RunFailed
 from runner.record import Record, exit_code
 
@@ -323,3 +325,44 @@ def test_a_run_that_is_left_goes_on_and_is_collected(day: Day) -> None:
     collected = day.resume()
     assert collected["decision"]["verdict"] == "release", collected["decision"]
     assert (collected["run_id"], day.azure.puts("jobs")) == ("left", ["trey-left-1"])
+
+
+def test_what_failed_on_its_own_is_told_once_and_then_runs_anew(day: Day) -> None:
+    day.run("judge.fails=true", "judge.floor=0.31", detach=True, run_id="failing")
+    found = day.resume()
+    assert (found["status"], found["phases"]["judge"]["cause"]) == ("failed", "cell-error")
+    assert "it was asked to fail" in str(found["phases"]["judge"]["message"])
+    assert (day.azure.puts("jobs"), day.ran) == (["trey-failing-1"], [("judge", 1)])
+    assert day.resume()["status"] == "failed"
+    assert (day.azure.puts("jobs"), day.ran) == (["trey-failing-1", "trey-failing-2"], [("judge", 1)] * 2)
+
+
+def test_what_somebody_cancelled_is_told_once_and_then_runs_anew(day: Day) -> None:
+    day.compute.hold = threading.Event()
+    try:
+        day.begin()
+        day.project.run(engine="azureml", sets=("judge.floor=0.32",), detach=True, run_id="cancelled")
+        day.azure.data.cancel("trey-cancelled-1")
+        day.compute.wait()
+    finally:
+        day.compute.hold = None
+    found = day.resume()
+    assert (found["status"], exit_code(found), day.azure.puts("jobs")) == ("interrupted", 130, ["trey-cancelled-1"])
+    assert found["phases"]["judge"]["message"] == "it is Canceled on Azure ML and left no output"
+    assert day.resume()["decision"]["verdict"] == "release"
+    assert day.azure.puts("jobs") == ["trey-cancelled-1", "trey-cancelled-2"]
+
+
+def test_what_a_gate_kept_from_running_runs_once_the_gate_is_waived(day: Day) -> None:
+    day.compute.late = True
+    try:
+        found = day.run("judge.floor=0.95", "judge.hoped=0.96", run_id="waived")
+    finally:
+        day.compute.late = False
+    assert (found["status"], day.ran) == ("stopped", [("judge", 0), ("keep", 3)])
+    words = ["waive", "waived", "--gate", "judge.score", "--reason", "seen", "--as", "somebody else"]
+    words += ["--pipeline", str(day.project.root / "params" / "pipeline.yaml")]
+    assert CliRunner().invoke(main, words, catch_exceptions=False).exit_code == 0
+    found = day.resume()
+    assert found["decision"] == {"verdict": "release", "reason": "2 of 3 gates passed; 1 waived: judge.score"}
+    assert (day.azure.puts("jobs"), day.ran[2:]) == (["trey-waived-1", "trey-waived-2"], [("keep", 0)])

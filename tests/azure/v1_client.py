@@ -32,7 +32,7 @@ def main() -> None:
     connected = azureml_v1.connect(workspace.find())
     provider = _AevaWorkflowProvider(DryRunServiceCaller(), _AevaModuleSnapshotUploader(connected), connected)
     where = settings.read(pipeline)
-    graph = azureml_v1.build(pipeline, phases, words, where, connected, folder, provider).graph
+    graph = azureml_v1.build(pipeline, phases, words, where, connected, folder, provider=provider).graph
     steps = {node.name: node for node in graph.module_nodes}
     answer = {
         "edges": sorted([edge.source_port.node.name, edge.dest_port.node.name] for edge in graph.edges),
@@ -44,7 +44,7 @@ def main() -> None:
     answer["registered"] = [azureml_v1._register(run, "keep", folder / "params", scraps) for _ in range(2)]
     backwards = dict.fromkeys(pipeline.order, ()) | {"prepare": ("deploy",), "deploy": ("prepare",)}
     try:
-        azureml_v1.build(replace(pipeline, edges=backwards), phases, words, where, connected, folder, provider)
+        azureml_v1.build(replace(pipeline, edges=backwards), phases, words, where, connected, folder, provider=provider)
     except BadRequest as error:
         answer["refused"] = error.faults
     sys.stderr.write(json.dumps(answer))

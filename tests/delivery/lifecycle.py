@@ -18,7 +18,7 @@ gates:
 release: {trial: [scratch, staging]}
 """
 DEFAULTS = """
-evaluate: {model_path: %s}
+evaluate: {model_path: %s, registry_store: ../registry}
 register: {registry_store: ../registry}
 deploy: {registry_store: ../registry, endpoint_store: ../endpoints, environment: staging}
 """
@@ -29,12 +29,16 @@ def write(root: Path, model_dir: Path) -> Project:
     project = Project(root)
     project.notebook(
         "evaluate",
-        "import shutil\nfrom pathlib import Path\nfrom delivery.files import model_manifest",
+        "import shutil\nfrom pathlib import Path\nfrom delivery import external\n"
+        "from delivery.files import model_manifest",
         GLUE,
         "shutil.copytree(model_path, Path(output_dir, 'model'))",
         "glue('model_digest', model_manifest(Path(output_dir, 'model'))[1])",
         "glue('recall', 0.97)\nglue('recall_low', recall_low)\nglue('texts', 40)",
-        parameters='model_path: str = "../model"\nrecall_low: float = 0.95\noutput_dir: str = "x"',
+        "champion = external.champion_uri(registry_store, 'parts', 'production')\n"
+        "external.write_external(Path(output_dir), [champion])",
+        parameters='model_path: str = "../model"\nrecall_low: float = 0.95\nregistry_store: str = "x"\n'
+        'output_dir: str = "x"',
     )
     project.notebook(
         "register",

@@ -99,6 +99,30 @@ def test_who_made_what_a_run_took_over_is_an_author_too(
         shutil.rmtree(again)
 
 
+def test_a_verdict_against_an_earlier_champion_counts_no_longer(
+    tmp_path: Path, model_dir: Path, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of this run was compared with what production runs now; what was live there may come back."""
+    project, store = lifecycle.write(tmp_path, model_dir), str(tmp_path / "registry")
+    trey = typed(project, monkeypatch)
+    other = registry.register(make_model(bias=4.0), name="parts", store=store, tags={}, metrics={})
+    trey("run", "--run-id", "one")
+    registry.set_champion("parts", other.version, "production", store)
+    for words in (APPROVE, ("release", "one", "--to", "production")):
+        refused, step = trey(*words, exit_code=2).stderr.splitlines()
+        assert refused == "trey: one: registry:parts/champion/production changed since evaluate"
+        assert step.startswith("next: trey ")  # the command that the run began with
+    assert "production does not take one: one: registry:parts" in trey("decision", "one", "--to", "production").stdout
+    trey("release", "one", "--to", "staging")  # it was there
+    trey("run", "--run-id", "again")
+    why = record.load(tmp_path / "runs" / "again")["phases"]["evaluate"]["why"]
+    assert why == "registry:parts/champion/production changed"
+    trey("approve", "again", "--env", "production", "--comment", "read it", "--as", "bob")
+    trey("release", "again", "--to", "production")
+    registry.set_champion("parts", other.version, "production", store)
+    trey("release", "again", "--to", "production")
+
+
 def test_an_approval_is_bound_to_model_and_release(trey: Trey, run: Path, model_dir: Path) -> None:
     said = trey(*APPROVE).stdout
     candidate = json.loads((run / "releases" / "candidate.json").read_bytes())

@@ -67,7 +67,7 @@ STEPS = (  # what commands do to disk and registry; a process may die before any
     (Path, "rename"),
 )
 DEFAULTS = """
-evaluate: {model_path: ../models/0}
+evaluate: {model_path: ../models/0, registry_store: ../registry}
 register: {registry_store: ../registry}
 deploy: {registry_store: ../registry, endpoint_store: ../endpoints, environment: staging}
 """
@@ -130,6 +130,7 @@ class Run:
     is_waived: bool = False
     is_registered: bool = False
     is_taken_back: bool = False  # by its canary in staging
+    champion: str = ""  # of production, whom its model was compared with
     decisions: list[Decision] = field(default_factory=list)
 
 
@@ -155,13 +156,15 @@ class Workplace:
         self.project = write_project(self.root)
         models = [write_model(self.root / "models" / str(number), bias=float(number)) for number in range(3)]
         self.digests = [digest_of(model) for model in models]
+        self.champions: dict[str, str] = {}
         service = mock.patch("delivery.release.service_digest", lambda: f"{0:064x}")
         with mock.patch.dict(engines.ENGINES, ENGINE), service:
             for name, (evidence, model) in RUNS.items():
+                self.champions[name] = champion(self.root, PRODUCTION)
                 self.type("run", "--engine", in_process.NAME, "--run-id", name, *chosen(evidence, model))
-            for name in ("one", "two"):
-                self.type("approve", name, "--env", PRODUCTION, "--comment", "first", "--as", "bob")
-                self.type("release", name, "--to", PRODUCTION)
+                if name in ("one", "two"):
+                    self.type("approve", name, "--env", PRODUCTION, "--comment", "first", "--as", "bob")
+                    self.type("release", name, "--to", PRODUCTION)
         self.began = datetime.now(UTC)
         self.saved = self.root / "saved"
         for room in ("runs", "endpoints"):
@@ -180,6 +183,11 @@ class Workplace:
         _copy_database(self.saved / "mlflow.db", self.root / "registry" / "mlflow.db")
 
 
+def champion(root: Path, environment: str) -> str:
+    """Give what the registry says about the champion of an environment."""
+    return registry_state(champion_uri(str(root / "registry"), MODEL, environment))
+
+
 def _copy_database(source: Path, target: Path) -> None:
     """Copy a database into one that may be open."""
     with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
@@ -191,12 +199,16 @@ def write_project(root: Path) -> Project:
     project = Project(root)
     project.notebook(
         "evaluate",
-        "import shutil\nfrom pathlib import Path\nfrom delivery.files import model_manifest",
+        "import shutil\nfrom pathlib import Path\nfrom delivery import external\n"
+        "from delivery.files import model_manifest",
         GLUE,
         "shutil.copytree(model_path, Path(output_dir, 'model'))",
         "glue('model_digest', model_manifest(Path(output_dir, 'model'))[1])\nglue('recall', recall)\nglue('texts', 40)",
         "if recall_low:\n    glue('recall_low', recall_low)",
-        parameters='model_path: str = "x"\nrecall: float = 0.97\nrecall_low: float = 0.95\noutput_dir: str = "x"',
+        f"champion = external.champion_uri(registry_store, {MODEL!r}, {PRODUCTION!r})\n"
+        "external.write_external(Path(output_dir), [champion])",
+        parameters='model_path: str = "x"\nrecall: float = 0.97\nrecall_low: float = 0.95\n'
+        'registry_store: str = "x"\noutput_dir: str = "x"',
     )
     project.notebook(
         "register",
@@ -263,6 +275,7 @@ class Releases(RuleBasedStateMachine):
         self.runs = {name: Run(name, *kind) for name, kind in RUNS.items()}
         for run in self.runs.values():
             run.is_registered = run.evidence == "sound"
+            run.champion = self.place.champions[run.name]
         for name in ("one", "two"):
             self.runs[name].decisions.append(Decision("approval", PRODUCTION, "bob", self.place.began, 0))
         first, second, _ = self.place.digests
@@ -413,7 +426,17 @@ class Releases(RuleBasedStateMachine):
         return self.place.digests[run.model]
 
     def has_evidence(self, run: Run, environment: str) -> bool:
-        return run.is_registered and (environment == STAGING or not run.is_taken_back)
+        """Tell whether a run may go on from staging, where each was that has registered a model."""
+        if environment == STAGING or not run.is_registered:
+            return run.is_registered
+        went = [one for one in self.recorded(run)["releases"] if one["environment"] == environment]
+        was_live = any(one["status"] == "succeeded" for one in went)
+        return not run.is_taken_back and (was_live or self.champion(PRODUCTION) in (run.champion, self.own(run)))
+
+    def own(self, run: Run) -> str:
+        """Give what the registry says while the model of a run is champion."""
+        version = self.recorded(run)["phases"]["register"]["scraps"]["model_version"]["value"]
+        return sha256(f"{version} {self.digest(run)}".encode())
 
     def may_go(self, run: Run, environment: str) -> bool:
         """Tell the rules a second time: evidence, no standing rejection, and in production an approval that counts."""
@@ -471,6 +494,7 @@ class Releases(RuleBasedStateMachine):
         Told.good = good
         if passes:
             self.allow(run, STAGING)
+        run.champion = self.champion(PRODUCTION)
         self.done(*words, by=by)
         found = self.recorded(run)
         if not passes:
@@ -544,7 +568,7 @@ class Releases(RuleBasedStateMachine):
         return Endpoint(self.place.root / "endpoints", MODEL, environment)
 
     def champion(self, environment: str) -> str:
-        return registry_state(champion_uri(str(self.place.root / "registry"), MODEL, environment))
+        return champion(self.place.root, environment)
 
     def is_shared(self, environment: str) -> bool:
         """Tell whether a deployment that died left the traffic shared."""

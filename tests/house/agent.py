@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,7 @@ class Agent:
         secrets: What only a macro gives, such as System.AccessToken.
         parameters: What a caller gives instead of the defaults.
         taken_as_done: Stages that are taken as succeeded, without executing them.
+        dies: Where the machine dies, stage and step, and what has happened by then.
     """
 
     root: Path
@@ -123,6 +124,7 @@ class Agent:
     secrets: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     taken_as_done: frozenset[str] = frozenset()
+    dies: tuple[str, str, Callable[[], None]] | None = None
     results: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Job]] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
@@ -187,8 +189,16 @@ class Agent:
     def _steps(self, job: Job, steps: list[dict[str, Any]], *, prefix: str) -> None:
         shutil.rmtree(self.root / "runs", ignore_errors=True)  # each job, and each hook, has a machine of its own
         for step in expanded(steps, self.root):
-            if self._holds(step, [job.result], Lookup(), job.variables) and not self._step(job, step, prefix):
-                job.result = FAILED
+            if self.dies and self.dies[:2] == (job.variables["System.StageName"], step.get("displayName")):
+                self.dies[2]()
+                self.dies, job.result = None, FAILED
+                return
+            if not self._holds(step, [job.result], Lookup(), job.variables):
+                continue
+            attempts = 1 + int(step.get("retryCountOnTaskFailure", 0))
+            if any(self._step(job, step, prefix) for _ in range(attempts)) or step.get("continueOnError") == "true":
+                continue
+            job.result = FAILED
 
     def _step(self, job: Job, step: dict[str, Any], prefix: str) -> bool:
         if script := script_of(step):
@@ -200,9 +210,10 @@ class Agent:
             assert not kept.exists(), f"artifact {kept.name} was published before"
             shutil.copytree(self.root / inputs["targetPath"], kept)
         elif task == "DownloadPipelineArtifact@2":
-            shutil.copytree(
-                self.artifacts / inputs["artifactName"], self.root / inputs["targetPath"], dirs_exist_ok=True
-            )
+            kept = self.artifacts / inputs["artifactName"]
+            if not kept.is_dir():
+                return False
+            shutil.copytree(kept, self.root / inputs["targetPath"], dirs_exist_ok=True)
         else:
             assert task in _SET_UP or "checkout" in step or "download" in step, f"no agent knows {step}"
         return True
@@ -228,6 +239,7 @@ class Agent:
             return
         if command == "task.setvariable":
             settable = target.get("settableVariables", [properties["variable"]])
+            settable = [] if settable == "none" else settable
             name = properties["variable"]
             if name in settable and properties.get("isOutput") == "true":
                 job.variables[f"{step['name']}.{name}"] = job.outputs[f"{prefix}{step['name']}.{name}"] = data

@@ -113,6 +113,8 @@ def words(pipeline: dict[str, Any]) -> list[str]:
         target = step.get("target", {})
         if foreign and (target.get("commands") != "restricted" or "settableVariables" not in target):
             faults.append(f"{place}: trey {foreign[0]} may print what the agent obeys; restrict the step's target")
+        elif ".venv/bin/trey" in script and "settableVariables" not in target:
+            faults.append(f"{place}: the step may set any variable; name those that it sets in its target")
     return faults
 
 

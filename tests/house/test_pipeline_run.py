@@ -12,7 +12,7 @@ import pytest
 from delivery.endpoint import Endpoint
 
 from ..delivery import lifecycle
-from ..fixtures_model import make_model, model_dir  # noqa: F401 - fixtures
+from ..fixtures_model import MakeModel, make_model, model_dir  # noqa: F401 - fixtures
 from . import devops
 from .agent import Agent
 
@@ -46,9 +46,9 @@ def push(checkout: Path, tmp_path: Path) -> Iterator[Push]:
     approved = devops.approval(("bea@example.org", "approved", "read the report"))
     with devops.serving(approved) as (address, _):
 
-        def pushed(number: str, **parameters: str) -> Agent:
+        def pushed(number: str, dies: Any = None, **parameters: str) -> Agent:
             predefined = {
-                "Build.Reason": "IndividualCI",
+                "Build.SourceBranch": parameters.pop("branch", "refs/heads/main"),
                 "Build.BuildNumber": number,
                 "Build.BuildId": str(devops.BUILD),
                 "Build.RequestedForEmail": "ada@example.org",
@@ -64,6 +64,7 @@ def push(checkout: Path, tmp_path: Path) -> Iterator[Push]:
                 secrets={"System.AccessToken": TOKEN},
                 parameters={"engine": "local"} | parameters,
                 taken_as_done=frozenset({"validate"}),
+                dies=dies,
             )
             agent.run(checkout / "azure-pipelines.yml")
             return agent
@@ -143,3 +144,28 @@ def test_a_pull_request_runs_the_small_form_alone(push: Push, checkout: Path) ->
         "production": "Skipped",
     }, agent.log  # fmt: skip
     assert recorded(agent, "small-1", "20261127-5-1")["decision"]["verdict"] == "release"
+
+
+def test_an_agent_that_dies_in_a_canary_leaves_the_candidate_no_share(
+    push: Push,
+    checkout: Path,
+    make_model: MakeModel,  # noqa: F811
+) -> None:
+    """Nothing of the release was published then: the way back begins with the run as it came from staging."""
+    other = make_model(bias=3.0)
+    (checkout / "params" / "ci.yaml").write_text(f"evaluate: {{model_path: {other}}}\n")
+    endpoint = Endpoint(checkout / "endpoints", "parts", "production")
+    before = endpoint.live()
+
+    def dies() -> None:
+        there = Endpoint(checkout / "endpoints", "parts", "staging").live()
+        endpoint.claim()
+        endpoint.shift(endpoint.place(other, there.version, there.digest).name, 10)
+        Endpoint._claims.popitem()[1].release()  # the system does so, and the share stays
+        assert endpoint.state()["traffic"][before.name] == 90
+
+    agent = push("20261127-6", params="params/ci.yaml", dies=("production", "trey release", dies))
+    assert (agent.results["staging"], agent.results["production"]) == ("Succeeded", "Failed"), agent.log
+    assert agent.executed[-1] == "trey rollback"
+    assert not (agent.artifacts / "production-1").exists()
+    assert (endpoint.live(), endpoint.state()["traffic"][before.name]) == (before, 100)

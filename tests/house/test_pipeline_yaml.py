@@ -126,6 +126,7 @@ CHANGES: dict[str, tuple[Callable[..., list[str]], Callable[[dict[str, Any]], ob
         lambda it: stage(it, "small")["jobs"][0]["steps"][1].update(bash="make secret"),
     ),
     "a macro or a parameter": (lint.words, lambda it: replace(script_with(it, "--reason"), '"$REASON"', '"$(reason)"')),
+    "name those that it sets": (lint.words, lambda it: script_with(it, "--variables").pop("target")),
     "restrict the step's target": (lint.words, lambda it: script_with(it, "release").pop("target")),
 }
 
@@ -155,6 +156,17 @@ def test_only_production_has_the_connection_that_may_write_there() -> None:
         if given:
             connections.setdefault(given, set()).add(place.split(".")[0])
     assert connections == {"trey-train": {"train", "staging"}, "trey-production": {"production"}}
+
+
+@pytest.mark.parametrize(("branch", "goes"), [("refs/heads/main", True), ("refs/heads/idea", False)])
+def test_a_branch_that_somebody_runs_by_hand_is_judged_and_releases_nothing(branch: str, goes: bool) -> None:
+    outputs = agent.Lookup({"collect.decision.releasable": "true"})
+    context = {
+        "succeeded": lambda: True,
+        "variables": agent.Lookup({"Build.SourceBranch": branch}),
+        "dependencies": agent.Lookup(train=agent.Lookup(outputs=outputs)),
+    }
+    assert agent.evaluate(stage(PIPELINE, "staging")["condition"], context) is goes
 
 
 def test_the_params_files_that_it_offers_exist() -> None:

@@ -119,6 +119,16 @@ def test_it_is_found_nowhere_whichever_way_it_came_out(planted: Project) -> None
     assert leaked == {"[redacted: use.password]": "[redacted: use.key]"}
 
 
+def test_neither_is_the_token_that_ci_hands_over(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYSTEM_ACCESSTOKEN", SECRET)
+    project.notebook("use", "import os\nprint(dict(os.environ))", parameters='output_dir: str = "x"')
+    project.pipeline("phases: [use]\n")
+    assert project.run()["status"] == "succeeded"
+    whole = (project.run_dir / "notebooks" / "use.ipynb").read_text(encoding="utf-8")
+    assert "[redacted: variable SYSTEM_ACCESSTOKEN]" in whole
+    assert leaks(project.root / "runs", SECRET) == []
+
+
 @pytest.mark.parametrize("source", RAISES.values(), ids=RAISES)
 def test_it_is_not_in_what_is_said_of_a_failure(planted: Project, source: str) -> None:
     planted.notebook("use", source, parameters=PARAMETERS)

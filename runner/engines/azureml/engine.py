@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ class AzureEngine:
         self._ml: MLClient
         self._identity: Any = None
         self._state: state.State | None = None
+        self._run_dir: Path
         self._own = False  # whether this very runner submitted the job
         self._run_id = ""
         self._listener: Listener
@@ -78,10 +80,10 @@ class AzureEngine:
             RunFailed: Azure ML does not take it.
         """
         with _failing_the_run(self._run_id):
-            if self._state and phase in self._state.phases and (self._own or self._brings(self._state.job, phase)):
+            if self._state and phase in self._state.phases and (self._own or self._exists(self._state.job)):
                 return
         coming = ahead()
-        self._listener, self._run_id = listener, str(coming.record["run_id"])
+        self._listener, self._run_id, self._run_dir = listener, str(coming.record["run_id"]), coming.run_dir
         with _failing_the_run(self._run_id):
             self._state = self._submitted(coming)
             self._follower = following.Follower(self._ml, self._workspace, self._state.job, self._settings.poll)
@@ -90,29 +92,31 @@ class AzureEngine:
         earlier = state.load(ahead.run_dir)
         with tempfile.TemporaryDirectory(prefix="trey-azureml-") as folder:
             package = submission.pack(ahead, self._settings, Path(folder))
-            if earlier and self._goes_on(earlier, package, ahead.phases[0]):
+            if earlier and self._is_of(earlier, package):
                 self._listener.note(f"job {earlier.job}: found again, and followed")
                 return earlier
-            number = earlier.number + 1 if earlier else 1
-            job = f"trey-{self._run_id}-{number}"
-            new = state.State(self._workspace.address, job, package.digests, number)
+            new = self._next(earlier.number if earlier else 0, package)
             state.save(ahead.run_dir, new)
             found = submission.submit(self._ml, self._workspace, ahead, self._settings, package, new.job)
         self._own = True
         self._listener.note(f"job {new.job}: submitted; {found}")
         return new
 
-    def _goes_on(self, earlier: state.State, package: submission.Package, phase: str) -> bool:
-        """Tell whether an earlier runner's job brings what is left: it is of the same things, and goes on."""
+    def _is_of(self, earlier: state.State, package: submission.Package) -> bool:
+        """Tell whether an earlier runner's job is of the same things, and still has something to tell of them."""
         same = all(earlier.phases.get(one) == digest for one, digest in package.digests.items())
-        return same and earlier.workspace == self._workspace.address and self._brings(earlier.job, phase)
+        return same and earlier.workspace == self._workspace.address and self._exists(earlier.job)
 
-    def _brings(self, job: str, phase: str) -> bool:
-        """Tell whether a job exists and goes on, or has this phase though it was lost later."""
-        status = following.status_of(self._ml, self._workspace, job)
-        if status in following.LOST:
-            return following.has_completed(self._ml, self._workspace, job, phase)
-        return status is not None
+    def _next(self, number: int, package: submission.Package) -> state.State:
+        """Name a job that does not exist; the run may have been collected elsewhere, too, and have gone on there."""
+        while True:
+            number += 1
+            job = f"trey-{self._run_id}-{number}"
+            if not self._exists(job):
+                return state.State(self._workspace.address, job, package.digests, number)
+
+    def _exists(self, job: str) -> bool:
+        return following.status_of(self._ml, self._workspace, job) is not None
 
     def run(self, job: Job, on_cell: Callable[["CellEvent"], None]) -> Outcome:
         """Follow the phase's node to its end, bring back its folder and its notebook, and check them."""
@@ -120,17 +124,28 @@ class AzureEngine:
             raise RuntimeError("a phase was asked for that nobody expected")
         with _failing_the_run(self._run_id):
             node = self._follower.follow(job.phase, on_cell, self._listener.note)
-            came = job.output_dir.parent / f".{job.phase}.azureml"
+            outcome = self._brought(job, node, self._state)
+        if outcome.cause:
+            self._leave(self._state, job.phase)
+        return outcome
+
+    def _brought(self, job: Job, node: following.Node, of: state.State) -> Outcome:
+        came = job.output_dir.parent / f".{job.phase}.azureml"
+        shutil.rmtree(came, ignore_errors=True)
+        try:
+            with answering(self._workspace, f"bring back the output of {job.phase}"):
+                prefix = output_path(self._run_id, job.phase, of.job)
+                count = download(self._ml, self._identity, self._settings.datastore, prefix, came)
+            if not count:
+                return following.without_output(node)
+            return following.explained(node, returning.take_over(job, came))
+        finally:
             shutil.rmtree(came, ignore_errors=True)
-            try:
-                with answering(self._workspace, f"bring back the output of {job.phase}"):
-                    prefix = output_path(self._run_id, job.phase, self._state.job)
-                    count = download(self._ml, self._identity, self._settings.datastore, prefix, came)
-                if not count:
-                    return following.without_output(node)
-                return following.explained(node, returning.take_over(job, came))
-            finally:
-                shutil.rmtree(came, ignore_errors=True)
+
+    def _leave(self, of: state.State, *phases: str) -> None:
+        """Take phases from a job that has told what there is to tell of them: another one is to run them again."""
+        self._state = replace(of, phases={name: digest for name, digest in of.phases.items() if name not in phases})
+        state.save(self._run_dir, self._state)
 
     def close(self, status: RunStatus) -> str | None:
         """Cancel what still runs of a run that ended before its time; after Ctrl-C, if a person says so."""
@@ -139,11 +154,14 @@ class AzureEngine:
         name = self._state.job
         try:
             if following.status_of(self._ml, self._workspace, name) in {None, *following.ENDED}:
+                if status == "stopped":  # once a person waives the gate, what it kept from running runs in another job
+                    self._leave(self._state, *self._state.phases)
                 return None
             if status == "interrupted" and not self._listener.confirm(f"cancel job {name} on Azure ML, too?"):
                 return f"job {name} goes on; next: trey resume {self._run_id}"
             with answering(self._workspace, f"cancel job {name}"):
                 self._ml.jobs.begin_cancel(name).result()
+            self._leave(self._state, *self._state.phases)
         except CloudError as error:
             return f"{error.message}; job {name} may go on; next: {error.next_step}"
         return f"job {name} is cancelled"

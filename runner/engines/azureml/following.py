@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 ENDED = ("Completed", "Failed", "Canceled", "NotResponding", "Paused")
-LOST = ("Failed", "Canceled", "NotResponding")  # a job that brings no more phases than it has
+LOST = ("Failed", "Canceled", "NotResponding")  # of a node: there is an error to be told
 LOG = "user_logs/std_log.txt"
 PATIENCE = 600.0  # seconds that a workspace may not answer while a job runs
 _CELL = re.compile(r"(?P<phase>\w+): cell (?P<number>\d+) of (?P<total>\d+): (?P<line>.*)")
@@ -128,17 +128,6 @@ def status_of(ml: "MLClient", workspace: Workspace, job: str) -> str | None:
     with answering(workspace, f"look at job {job}"):
         there = found(lambda: ml.jobs.get(job))
     return None if there is None else str(there.status)
-
-
-def has_completed(ml: "MLClient", workspace: Workspace, job: str, phase: str) -> bool:
-    """Tell whether a phase ran to its end in a job.
-
-    Raises:
-        CloudError: The workspace does not answer.
-    """
-    with answering(workspace, f"look at job {job}"):
-        children = list(ml.jobs.list(parent_job_name=job))
-    return any(child and child.display_name == phase and str(child.status) == "Completed" for child in children)
 
 
 def without_output(node: Node) -> Outcome:

@@ -7,14 +7,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cloud.workspace import VARIABLE
 from runner import fingerprint, yaml_file
 from runner.errors import BadRequest
 from runner.pipeline import Pipeline
 
 PARAMS = "_trey"  # folder in the snapshot: one params file for each phase
 IGNORE = ".amlignore"
+_COMMIT = "TREY_COMMIT"  # a snapshot is no checkout: what git would tell, delivery.release reads here
 # What a project grows that is no code, where nothing tells what is tracked. What begins with a full stop stays, too.
 _GROWN = {"runs", "registry", "endpoints", "collected", "build", "node_modules", "__pycache__"}
+
+
+def told(workspace: str, commit: str | None) -> dict[str, str]:
+    """Give the variables that tell a phase which workspace it is in, and which commit its snapshot is of, if any."""
+    return {VARIABLE: workspace} | ({_COMMIT: commit} if commit else {})
 
 
 def names(pipeline: Pipeline, needed: Iterable[str] = ()) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud import registered
 from cloud.client import answering, quietly
-from cloud.workspace import VARIABLE, Workspace
+from cloud.workspace import Workspace
 from runner import fingerprint, record
 from runner.engines import Ahead
 from runner.engines.azureml import evidence, job, places, snapshot
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 CODE = "code"
-COMMIT = "TREY_COMMIT"  # a snapshot is no checkout: what git would tell, delivery.release reads here
 JOB = "azureml.yaml"  # in the run's folder: the job as it was submitted
 _VERSION_DIGITS = 32
 
@@ -103,7 +102,7 @@ def submit(  # noqa: PLR0913, PLR0917
         for asset in assets.values():
             _upload(ml, workspace, asset, f"{phase} reads it")
     commit = ahead.record["source"]["commit"]
-    told = {VARIABLE: workspace.address} | ({COMMIT: commit} if commit else {})
+    told = snapshot.told(workspace.address, commit)
     text = job.text(
         variables={phase: told | ahead.pipeline.given_variables(phase) for phase in ahead.phases},
         name=name,
