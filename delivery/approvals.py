@@ -73,21 +73,23 @@ class Decisions:
 
 
 def approval(  # noqa: PLR0913 - all by name
-    *, environment: str, by: str, comment: str, digest: str, release_sha256: str, days: float, now: datetime
+    *, environment: str, by: str, comment: str, release: Mapping[str, Any], days: float, now: datetime
 ) -> SignOff:
-    """Make an approval.
+    """Make an approval of a release, with the sha256 of it and of each of its parts, to say later what has changed.
 
     Args:
         environment: Where the release may go.
         by: Who approves.
         comment: Why.
-        digest: The model's digest.
-        release_sha256: The sha256 of the release manifest; see `release_digest`.
+        release: The release manifest.
         days: How long it holds.
         now: The time.
     """
-    decided = _decided(APPROVAL, environment, by, comment, digest, now)
-    return decided | {"release_sha256": release_sha256, "expires_at": written(now + timedelta(days=days))}
+    return _decided(APPROVAL, environment, by, comment, str(release["model"]["digest"]), now) | {
+        "release_sha256": release_digest(release),
+        "release_parts": _part_digests(release),
+        "expires_at": written(now + timedelta(days=days)),
+    }
 
 
 def rejection(*, environment: str, by: str, comment: str, digest: str, now: datetime) -> SignOff:
@@ -214,7 +216,7 @@ def _void(entry: SignOff, signed: SignedRelease, now: datetime) -> str:
     if entry["digest"] != signed.release["model"]["digest"]:
         return f"is for another model, {entry['digest']}"
     if entry["release_sha256"] != wanted:
-        return f"is void: it was given for release {entry['release_sha256'][:12]}…, and this is {wanted[:12]}…"
+        return f"is void: {_changed(entry, signed.release)}"
     if given > now:
         return "is of the future"
     if now >= min(expires, given + timedelta(days=signed.approval_days)):
@@ -222,6 +224,24 @@ def _void(entry: SignOff, signed: SignedRelease, now: datetime) -> str:
     if is_among(entry["by"], signed.authors) and not signed.allow_self_approval:
         return "is by an author of the run"
     return ""
+
+
+def _changed(entry: SignOff, release: Mapping[str, Any]) -> str:
+    """Say what of a release is another than when it was approved."""
+    given, here = entry.get("release_parts"), _part_digests(release)
+    known = given if isinstance(given, dict) else {}
+    if (
+        parts := sorted(name for name in known.keys() | here.keys() if known.get(name) != here.get(name))
+        if known
+        else []
+    ):
+        return f"since then {' and '.join(parts)} of the release changed"
+    return f"it was given for release {entry['release_sha256'][:12]}…, and this is {release_digest(release)[:12]}…"
+
+
+def _part_digests(release: Mapping[str, Any]) -> dict[str, str]:
+    """Give the sha256 of each part of a release that is there before anybody approves it."""
+    return {name: sha256(canonical({name: part})) for name, part in release.items() if name != "approvals"}
 
 
 def _lifted(rejected: SignOff, approvals: Sequence[SignOff]) -> bool:

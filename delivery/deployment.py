@@ -22,6 +22,7 @@ from delivery.smoke import Example, SmokeReport, smoke_test
 
 SHOWN = 10  # failures that a message lists
 PAUSE = 2.0  # seconds between two looks at real traffic
+TOLD_EVERY = 60.0  # seconds between two lines about a stage that has no verdict yet
 KINDS = ("auto", "replay", "wait")
 
 
@@ -249,7 +250,7 @@ def try_out(  # noqa: PLR0913
         for stage in plan.stages:
             (endpoint.mirror if stage.mirrored else endpoint.shift)(candidate.name, stage.percent)
             tell(f"{stage.name}: begins")
-            looks += _watched(stage, plan, traffic, (candidate, live), clock)
+            looks += _watched(stage, plan, traffic, (candidate, live), clock, tell)
             end = looks[-1]
             tell(f"{stage.name}: {end.judgement.verdict} after {end.requests:,} requests, {end.seconds:.1f} s")
             if end.judgement.verdict == canary.ROLL_BACK:
@@ -269,11 +270,17 @@ def _taken_back_unless_done(endpoint: Endpoint, candidate: Slot) -> Iterator[Cal
             endpoint.discard(candidate.name)
 
 
-def _watched(
-    stage: Stage, plan: Plan, traffic: Traffic, slots: tuple[Slot, Slot], clock: Callable[[], float]
+def _watched(  # noqa: PLR0913, PLR0917 - what is watched, by whose time, and who is told
+    stage: Stage,
+    plan: Plan,
+    traffic: Traffic,
+    slots: tuple[Slot, Slot],
+    clock: Callable[[], float],
+    tell: Callable[[str], None],
 ) -> list[Look]:
     """Look at a stage's tests after each bit of traffic until they have a verdict."""
     tally, started, looks = Tally(), clock(), list[Look]()
+    told = 0.0
     names, digests = (slots[0].name, slots[1].name), {slot.name: slot.digest for slot in slots}
     while True:
         seen = [one for one in traffic.more() if one.digest in ("", digests.get(one.slot))]
@@ -283,6 +290,9 @@ def _watched(
         looks.append(Look(stage, seconds, tally.candidate.requests, judgement))
         if judgement.verdict != canary.WAIT:
             return looks
+        if seconds - told >= TOLD_EVERY:
+            told = seconds
+            tell(f"{stage.name}: undecided after {tally.candidate.requests:,} requests, {seconds:.0f} s")
 
 
 def _failed(candidate: Slot, why: str) -> DeploymentFailed:

@@ -34,7 +34,7 @@ from runner.notebook import INJECTED_TAG, banner, own_cells, time_limit
 from runner.record import Cause, CellFailure, write_atomic
 from runner.redaction import Redactor
 from runner.references import Secret
-from runner.streams import Streams
+from runner.streams import LINE, Streams
 from runner.terminal import plain
 
 ENGINE = "trey"
@@ -47,6 +47,7 @@ _START = 120  # seconds for a kernel to answer
 _TAIL = 12  # lines of a traceback that the record keeps
 _STACK = 30  # lines of a kernel's stack that the record keeps
 _STACK_WAIT = 2.0  # seconds for a kernel to write it
+_WORDS_EVERY = 1.0  # seconds between two times that it is told what a cell prints
 
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())  # what nbclient says there is said by the outcome
@@ -54,15 +55,15 @@ _log.addHandler(logging.NullHandler())  # what nbclient says there is said by th
 
 @dataclass(frozen=True)
 class CellEvent:
-    """A cell began or ended.
+    """A cell began, printed something or ended.
 
     Attributes:
-        kind: "started" or "ended".
+        kind: "started", "printed" or "ended".
         cell: Its index in the executed notebook.
         number: Which code cell it is, from 1.
         total: How many code cells there are.
-        first_line: The first line of its source.
-        seconds: How long it took; None when it starts.
+        first_line: The first line of its source; the last line of what it printed.
+        seconds: How long it took; None before it ended.
         status: papermill's word: running, completed or failed.
     """
 
@@ -202,6 +203,7 @@ class _Manager(NotebookExecutionManager):
         code = [index for index, cell in enumerate(nb.cells) if cell.cell_type == "code"]
         self.numbers = {index: number for number, index in enumerate(code, start=1)}
         self._next_save = 0.0
+        self._next_words = 0.0
         self._cell_began = self.now()
 
     def save(self, **_: Any) -> None:
@@ -228,6 +230,14 @@ class _Manager(NotebookExecutionManager):
         self.save()
         self._tell("ended", cell, cell_index)
 
+    def printed(self, cell_index: int, text: str) -> None:
+        """Tell what a cell prints while it runs: the last line, now and then."""
+        if (now := time.monotonic()) < self._next_words:
+            return
+        if line := text[-LINE:].rstrip().rpartition("\n")[2].strip():
+            self._next_words = now + _WORDS_EVERY
+            self._tell("printed", self.nb.cells[cell_index], cell_index, line)
+
     def notebook_complete(self, **_: Any) -> None:
         """Finish the metadata and save; a cell that never ran stays pending."""
         self.end_time = self.now()
@@ -252,9 +262,9 @@ class _Manager(NotebookExecutionManager):
         with contextlib.suppress(OSError):
             self.notebook_complete()
 
-    def _tell(self, kind: str, cell: NotebookNode, index: int) -> None:
+    def _tell(self, kind: str, cell: NotebookNode, index: int, line: str = "") -> None:
         if number := self.numbers.get(index):
-            line = next((line for line in cell.source.splitlines() if line.strip()), "")
+            line = line or next((line for line in cell.source.splitlines() if line.strip()), "")
             meta = cell.metadata.papermill
             seconds = meta.duration if kind == "ended" else None
             first = self.redactor.text(line.strip())
@@ -353,7 +363,9 @@ class _Client(PapermillNotebookClient):
         """Store an output of a cell; what it prints is folded."""
         out: NotebookNode | None = super().output(outs, msg, display_id, cell_index)
         if out is not None and out.output_type == "stream" and outs and outs[-1] is out:
-            return self.streams.fold(outs, cell_index)
+            out = self.streams.fold(outs, cell_index)
+            if out.name == "stdout":
+                self.nb_man.printed(cell_index, out.text)
         return out
 
     def _limit(self, cell: NotebookNode, end: float) -> float | None:

@@ -28,7 +28,7 @@ class Listener(Protocol):
     """Is told what happens, while it happens."""
 
     def cell(self, phase: str, index: int, total: int, first_line: str) -> None:
-        """A code cell starts: which one, from 1, of how many."""
+        """A code cell starts, or prints a line: which one, from 1, of how many, and the first line of it, or that one."""
 
     def note(self, text: str) -> None:
         """Something else worth a line."""
@@ -139,7 +139,10 @@ def new_job(  # noqa: PLR0913  # all by name
 
 
 def tell_cells(phase: str, events: Events, listener: Listener) -> Callable[["CellEvent"], None]:
-    """Make the function that an engine tells of each cell: a line in events.jsonl, and the listener hears of starts."""
+    """Make the function that an engine tells of each cell: a line in events.jsonl for start and end.
+
+    The listener hears of starts, and of what is printed.
+    """
 
     def on_cell(event: "CellEvent") -> None:
         details: dict[str, Any] = {"phase": phase, "cell": event.cell}
@@ -147,6 +150,8 @@ def tell_cells(phase: str, events: Events, listener: Listener) -> Callable[["Cel
             details |= {"status": event.status, "seconds": event.seconds}
         else:
             listener.cell(phase, event.number, event.total, event.first_line)
+        if event.kind == "printed":
+            return
         events.write(f"cell-{event.kind}", **details)
 
     return on_cell

@@ -50,12 +50,14 @@ class ReleasePolicy:
         allow_self_approval: Whether authors may approve their own run and waive rules of it, as a team of one must.
         approval_days: How long an approval holds.
         trial: Environments that a run may name by itself; to any other only `trey release` leads. Empty for all.
+        environments: The others; a name that is in neither is refused as misspelt. Empty for any.
     """
 
     phase: str = "deploy"
     allow_self_approval: bool = False
     approval_days: float = 7.0
     trial: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -432,6 +434,7 @@ class _Reader:
         trial = self._names("release.trial", given.get("trial"))
         if "trial" in given and given["trial"] in (None, []):
             self.faults.append("release.trial is empty; name environments, or leave it out, which allows every one")
+        environments = self._names("release.environments", given.get("environments"))
         if "phase" in given and phase not in self.every:
             self.faults.append(f"release.phase names {phase!r}; {did_you_mean(phase, self.every)}")
         if not isinstance(allow, bool):
@@ -439,7 +442,7 @@ class _Reader:
         if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= _MOST_DAYS:
             self.faults.append(f"release.approval_days is {days!r}; it must be above 0 and at most {_MOST_DAYS}")
             return known
-        return ReleasePolicy(str(phase), allow is True, float(days), trial)
+        return ReleasePolicy(str(phase), allow is True, float(days), trial, environments)
 
     def _functions(self, key: str, entries: Any) -> dict[str, str]:
         functions = self._texts(key, entries)

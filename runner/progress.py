@@ -45,7 +45,7 @@ class Progress:
         self._say(f"{phase}: runs ({why})")
 
     def cell(self, phase: str, index: int, total: int, first_line: str) -> None:
-        """A code cell starts. Only one in ten seconds is told: a notebook may have 800."""
+        """A code cell starts, or prints a line. Only one in ten seconds is told: a notebook may have 800 cells."""
         if time.monotonic() - self._last_line >= QUIET:
             self._say(f"{phase}: cell {index} of {total}: {first_line}")
 
@@ -110,7 +110,7 @@ class LiveProgress(Progress):
 
     def cell(self, phase: str, index: int, total: int, first_line: str) -> None:
         """Draw the cell at work."""
-        self._cell = f"cell {index}/{total}  {first_line}"
+        self._cell = f"cell {index} of {total}: {first_line}"
 
     def phase_ended(self, phase: str, status: str, seconds: float, message: str | None) -> None:
         """Write a line that stays."""

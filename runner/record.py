@@ -170,6 +170,7 @@ class SignOff(TypedDict):
     comment: str
     digest: str
     release_sha256: NotRequired[str]
+    release_parts: NotRequired[dict[str, str]]
     expires_at: NotRequired[str]
     rule: NotRequired[dict[str, Any]]
     value: NotRequired[Any]
@@ -408,10 +409,26 @@ def hold(run_dir: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if attempt == _LOOKS - 1:
-                    said = f"another runner is at work in {run_dir}"
+                    said = f"another runner is at work in {run_dir}{_at_work(run_dir)}"
                     raise RunBusy(said, next_step=f"trey show {run_dir.name}") from None
                 time.sleep(0.01)
         yield
+
+
+def _at_work(run_dir: Path) -> str:
+    """Say what a run that is held does; empty where its record does not tell."""
+    try:
+        found = load(run_dir)
+    except (NoSuchRun, BadRecord):
+        return ""
+    for entry in found.get("releases", []):
+        if entry["status"] == "running":
+            since = entry["at"][:16].replace("T", " ")
+            return f": it is released to {entry['environment']} for {entry['by']}, since {since} UTC"
+    for phase, one in found["phases"].items():
+        if one["status"] == "running":
+            return f": {phase} runs, since {str(one['started_at'])[:16].replace('T', ' ')} UTC"
+    return ""
 
 
 def is_held(run_dir: Path) -> bool:

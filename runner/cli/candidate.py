@@ -10,7 +10,7 @@ from runner import gates, planning, record, single
 from runner.cli import next_step
 from runner.errors import BadRequest, NotReleasable
 from runner.gates import NoEvidence, Reference
-from runner.pipeline import Pipeline, load_pipeline, locate
+from runner.pipeline import Pipeline, did_you_mean, load_pipeline, locate
 from runner.record import ExternalState, GateEntry, Record
 from runner.terminal import first_line
 
@@ -96,6 +96,19 @@ def pipeline_of(run_dir: Path, found: Record) -> Pipeline:
     return load_pipeline(locate(path, path.parent))
 
 
+def check_environment(pipeline: Pipeline, environment: str) -> None:
+    """Refuse an environment that the pipeline does not know, where it names all there are: somebody mistyped it.
+
+    Raises:
+        BadRequest: It does not.
+    """
+    policy = pipeline.release
+    known = [*policy.trial, *policy.environments]
+    if policy.environments and environment not in known:
+        step = f"give one of them, or name it in {pipeline.path.name}: release: {{environments: …}}"
+        raise BadRequest(f"there is no environment {environment!r}; {did_you_mean(environment, known)}", next_step=step)
+
+
 def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     """Compose the release that a run would make, from what lies in its folder, and write it there.
 
@@ -107,13 +120,14 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     Raises:
         NotReleasable: The run did not end as planned or has nothing to release, a gate stops it, or what the model was
             compared with has changed.
-        BadRequest: Its pipeline or its registry cannot be read.
+        BadRequest: Its pipeline or its registry cannot be read, or it knows no such environment.
     """
     from delivery import release
     from delivery.approvals import release_digest
     from delivery.files import canonical
 
     pipeline = pipeline_of(run_dir, found)
+    check_environment(pipeline, environment)
     phase, name = pipeline.release.phase, run_dir.name
     if found["status"] in ("failed", "interrupted"):
         reason = first_line(found["decision"]["reason"]) if found["decision"] else ""

@@ -76,8 +76,7 @@ def approve(  # noqa: PLR0913, PLR0917 - one for each option
                 environment=environment,
                 by=who,
                 comment=why,
-                digest=new.digest,
-                release_sha256=new.sha256,
+                release=new.manifest,
                 days=policy.approval_days,
                 now=datetime.now(UTC),
             )
@@ -129,6 +128,7 @@ def reject(  # noqa: PLR0913, PLR0917 - one for each option
     except DeliveryError as error:
         raise BadRequest(str(error), next_step="trey reject --help") from error
     with record.amend(run_dir) as found:
+        candidate.check_environment(candidate.pipeline_of(run_dir, found), environment)
         digest = gates.judged_digest(found["phases"], "")
         if not digest:
             raise BadRequest(

@@ -26,8 +26,7 @@ INCONCLUSIVE = RECALL | {"verdict": "inconclusive", "value": 0.94, "reason": "to
 
 def approval(by: str = "bob", at: datetime = NOW - DAY, environment: str = "production", **changed: Any) -> Any:
     decided = approvals.approval(
-        environment=environment, by=by, comment="read it", digest=DIGEST,
-        release_sha256=release_digest(CANDIDATE), days=7, now=at,
+        environment=environment, by=by, comment="read it", release=CANDIDATE, days=7, now=at,
     )  # fmt: skip
     return decided | changed
 
@@ -80,6 +79,7 @@ def test_an_approval_by_somebody_else_lets_it_into_production(tmp_path: Path) ->
         ([approval(at=NOW + timedelta(seconds=1))], "is of the future"),
         ([approval(digest="e" * 64)], "is for another model"),
         ([approval(release_sha256="e" * 64)], "is void: it was given for release eeeeeeeeeeee…"),
+        ([approval(release_sha256="e" * 64, release_parts="x")], "is void: it was given for release eeeeeeeeeeee…"),
         ([approval(), rejection(at=NOW)], "bob (2026-11-26 12:00 UTC) rejected it: misses 1996"),
         ([rejection(), approval(at=NOW)], "bob (2026-11-25 12:00 UTC) rejected it"),
         ([rejection(), approval(by="eve")], "rejected it"),

@@ -128,6 +128,18 @@ def test_a_bad_candidate_is_taken_back_with_the_stage_and_the_reason(
     assert endpoint.standby() is None
 
 
+def test_a_stage_that_takes_long_says_so_once_in_a_minute(endpoint: Endpoint, candidate: Slot) -> None:
+    ticks, told = iter(range(0, 100_000, 25)), list[str]()
+    plan = replace(PLAN, stage_seconds=200.0)
+    try_out(endpoint, candidate, plan, Simulated(endpoint, nothing), clock=lambda: float(next(ticks)), tell=told.append)
+    assert told[:3] == [
+        "mirror 100 %: begins",
+        "mirror 100 %: undecided after 0 requests, 75 s",
+        "mirror 100 %: undecided after 0 requests, 150 s",
+    ]
+    assert told[3].startswith("mirror 100 %: roll back after 0 requests, ")
+
+
 def test_a_stage_without_a_verdict_ends_with_the_look_at_which_its_requests_are_spent(
     endpoint: Endpoint, candidate: Slot
 ) -> None:

@@ -51,6 +51,10 @@ def test_parameters_are_injected_and_the_kernel_is_ours(tmp_path: Path) -> None:
     assert executed.cells[1].metadata.tags == ["injected-parameters"]
     assert executed.metadata.papermill.parameters == {"name": 'b"\\é'}
     assert marks(tmp_path / "out.ipynb") == ["completed"] * 3
+    printed = events.pop(-2)
+    assert (printed.kind, printed.number, printed.first_line) == (
+        "printed", 3, f'{tmp_path}/in {sys.executable} b"\\é',
+    )  # fmt: skip
     assert [(event.kind, event.cell, event.number, event.total) for event in events] == [
         (kind, cell, cell + 1, 3) for cell in range(3) for kind in ("started", "ended")
     ]

@@ -225,7 +225,9 @@ def test_what_an_approval_needs_stands_in_the_pipeline(project: Project) -> None
     assert load_pipeline(path).release == ReleasePolicy("b", True, 0.5)
     wrong = {
         "7": "release is int; it must be a mapping, such as {approval_days: 7}",
-        "{day: 7}": "release: 'day' is no key; allowed are phase, allow_self_approval, approval_days, trial",
+        "{day: 7}": "release: 'day' is no key; allowed are phase, allow_self_approval, approval_days, trial, "
+        "environments",
+        "{environments: production}": "release.environments must be a list of names",
         "{trial: staging}": "release.trial must be a list of names",
         "{trial: []}": "release.trial is empty; name environments, or leave it out, which allows every one",
         "{trial: }": "release.trial is empty; name environments, or leave it out, which allows every one",
