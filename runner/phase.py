@@ -28,7 +28,7 @@ class Listener(Protocol):
     """Is told what happens, while it happens."""
 
     def cell(self, phase: str, index: int, total: int, first_line: str) -> None:
-        """A code cell starts, or prints a line: which one, from 1, of how many, and the first line of it, or that one."""
+        """A code cell starts, or prints: which one, from 1, of how many, and its first line, or the line it printed."""
 
     def note(self, text: str) -> None:
         """Something else worth a line."""

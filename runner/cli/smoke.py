@@ -40,9 +40,9 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
       trey smoke --env staging
       trey smoke --env production --of last --json
     """
-    from delivery import deployment
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError
+    from delivery.smoke import smoke_test
 
     given = live.parameters_of(run_name, pipeline, runs)
     endpoints = live.endpoints(endpoint_store or given.get("endpoint_store"), pipeline)
@@ -52,7 +52,8 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
         slot = endpoint.live()
         if slot is None:  # model_in found it live a moment ago
             raise BadRequest(f"nothing is live in {environment} any more", next_step="trey runs")
-        report = deployment.rehearse(endpoint, slot, [])
+        with endpoint.alone(slot) as target:
+            report = smoke_test(target, [], digest=slot.digest)
     except DeliveryError as error:
         raise RunFailed(str(error), next_step=f"trey rollback --env {environment}") from error
     if as_json:
