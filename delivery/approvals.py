@@ -36,6 +36,7 @@ class SignedRelease:
         approval_days: How long an approval holds, at most.
         release: The release manifest, without approvals.
         sign_offs: What was decided, in order.
+        compared: Address and state of each place that it was judged against; see `delivery.external`.
     """
 
     authors: tuple[str, ...]
@@ -43,6 +44,7 @@ class SignedRelease:
     approval_days: float
     release: Mapping[str, Any]
     sign_offs: tuple[SignOff, ...]
+    compared: tuple[tuple[str, str], ...] = ()
 
     def content(self) -> bytes:
         """Give the file that a deployment reads."""
@@ -53,6 +55,7 @@ class SignedRelease:
                 "policy": {"allow_self_approval": self.allow_self_approval, "approval_days": self.approval_days},
                 "release": dict(self.release),
                 "sign_offs": list(self.sign_offs),
+                "compared": [list(state) for state in self.compared],
             }
         )
 
@@ -123,6 +126,7 @@ def read(path: str) -> SignedRelease:
             approval_days=policy["approval_days"],
             release=content["release"],
             sign_offs=tuple(content["sign_offs"]),
+            compared=tuple((uri, state) for uri, state in content["compared"]),
         )
         faults = _shape_faults(content["schema"], signed)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -260,6 +264,8 @@ def _shape_faults(schema: Any, signed: SignedRelease) -> list[str]:
     days = signed.approval_days
     if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= 366:  # noqa: PLR2004
         faults.append("policy.approval_days must be a number above 0")
+    if not all(isinstance(text, str) for state in signed.compared for text in state):
+        faults.append("compared must be addresses and states")
     if not isinstance(signed.release["model"]["digest"], str):
         faults.append("release.model.digest must be a digest")
     for number, entry in enumerate(signed.sign_offs, start=1):

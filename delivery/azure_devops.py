@@ -60,6 +60,19 @@ class Stage:
         return cls(f"{address.rstrip('/')}/{project}/", build, name, environment[TOKEN])
 
 
+def requester(stage: Stage) -> str:
+    """Name who requested the build as approvals name people, which is not their mail everywhere.
+
+    Raises:
+        ApprovalUnknown: The service does not tell.
+    """
+    with httpx.Client(base_url=stage.project, auth=("", stage.token), timeout=TIMEOUT) as client:
+        found = _answer(client, f"_apis/build/builds/{stage.build}", {}).get("requestedFor") or {}
+    if not isinstance(found.get("uniqueName"), str) or not found["uniqueName"]:
+        raise ApprovalUnknown(f"Azure DevOps does not tell who requested build {stage.build}")
+    return str(found["uniqueName"])
+
+
 def approvals(stage: Stage) -> list[Approval]:
     """Give the approvals that let this stage start, in the order of the check.
 

@@ -85,10 +85,22 @@ def endpoint_state(uri: str) -> str:
     return sha256(canonical(evidence)) if (evidence := endpoint.evidence()) else ABSENT
 
 
+def state(uri: str) -> str:
+    """Give the state of a place, whichever it is.
+
+    Raises:
+        ValueError: It is neither a registry's nor an endpoint.
+        DeliveryError: It cannot be read.
+    """
+    readers = {"registry": registry_state, "endpoint": endpoint_state}
+    if (scheme := uri.partition(":")[0]) not in readers:
+        raise ValueError(f"{uri!r} is the address of no place; it begins with {' or '.join(readers)}")
+    return readers[scheme](uri)
+
+
 def write_external(output_dir: Path, uris: Iterable[str]) -> list[dict[str, str]]:
     """Write external.json: the state of each place as it is now, so call it after they were changed."""
-    readers = {"registry": registry_state, "endpoint": endpoint_state}
-    states = [{"uri": uri, "sha256": readers[uri.partition(":")[0]](uri)} for uri in uris]
+    states = [{"uri": uri, "sha256": state(uri)} for uri in uris]
     write_atomic(output_dir / FILE, canonical(states))
     return states
 

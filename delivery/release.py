@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from delivery import approvals as sign_offs
+from delivery import external
 from delivery.approvals import SignOff
-from delivery.errors import ReleaseRefused
+from delivery.errors import DeliveryError, ReleaseRefused
 from delivery.files import canonical, sha256
 from delivery.names import SCRATCH, TRIAL, checked
 
@@ -76,6 +77,33 @@ def permit(  # noqa: PLR0913 - all by name
     waivers = [gate["waiver"] for gate in gates if gate["verdict"] == WAIVED]
     approvals = _approvals(sign_offs_path, gates, (digest, model_name, model_version), environment, now)
     return Permission(gates, approvals, waivers)
+
+
+def unchanged(sign_offs_path: str, digest: str, model_version: int) -> None:
+    """Check that what a release was judged against, such as a champion, is so still; asked when no other can go live.
+
+    Args:
+        sign_offs_path: File that `trey release` wrote; empty in a run, which has only just judged.
+        digest: Digest of the model to release, which may be champion by now itself.
+        model_version: Its version in the registry.
+
+    Raises:
+        ReleaseRefused: It is not, or cannot be read.
+    """
+    if not sign_offs_path:
+        return
+    own, faults = external.champion_state(model_version, digest), []
+    for uri, before in sign_offs.read(sign_offs_path).compared:
+        try:
+            now = external.state(uri)
+        except (DeliveryError, ValueError) as error:
+            faults.append(f"{uri} cannot be read: {error}")
+        else:
+            faults += [] if now in (before, own) else [f"{uri} changed since this model was judged"]
+    if faults:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        said = f"this model was judged against what is no longer so:\n{lines}\nLet it be judged again: trey run"
+        raise ReleaseRefused(said, *faults)
 
 
 def read_gates(gates_path: str) -> list[Gate]:

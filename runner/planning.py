@@ -54,6 +54,10 @@ class Changed(Exception):
     """What was to be taken from an earlier run cannot be: the message says why."""
 
 
+class Unreadable(Exception):
+    """The state of a place outside the run cannot be told: the message says why."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """Whether a phase runs. With `reuse` it does not, nor if it is `kept` from before this very run was resumed."""
@@ -478,19 +482,36 @@ def _fault(pipeline: Pipeline, run_dir: Path, phase: str, entry: PhaseEntry) -> 
     return "; ".join(changed_places(entry["external"], pipeline)) or None
 
 
-def _place_reason(state: ExternalState, pipeline: Pipeline) -> str | None:
-    uri = state["uri"]
-    scheme, _, rest = uri.partition(":")
-    name = f"{scheme}:{rest.rpartition('#')[2] or rest}"
+def place_state(uri: str, pipeline: Pipeline) -> str:
+    """Read the state of a place outside the run, as it is now: a sha256, or "absent".
+
+    Raises:
+        Unreadable: Nobody reads such places, or whoever does fails.
+    """
+    scheme = uri.partition(":")[0]
     if scheme not in pipeline.external:
-        return f"{name} has no reader under `external` in {pipeline.path.name}"
+        raise Unreadable(f"{place_name(uri)} has no reader under `external` in {pipeline.path.name}")
     try:
-        now = _function(pipeline.external[scheme], pipeline.root)(uri)
-    except Exception as error:  # noqa: BLE001  # a place that cannot be read is no reason to fail, but to run again
-        return f"{name} could not be read ({type(error).__name__}: {error})"
+        return str(_function(pipeline.external[scheme], pipeline.root)(uri))
+    except Exception as error:
+        raise Unreadable(f"{place_name(uri)} could not be read ({type(error).__name__}: {error})") from error
+
+
+def place_name(uri: str) -> str:
+    """Name a place outside the run without the folder or the server that it is in."""
+    scheme, _, rest = uri.partition(":")
+    return f"{scheme}:{rest.rpartition('#')[2] or rest}"
+
+
+def _place_reason(state: ExternalState, pipeline: Pipeline) -> str | None:
+    """Say why a place is no longer as a phase left it; one that cannot be read is a reason to run again, no failure."""
+    try:
+        now = place_state(state["uri"], pipeline)
+    except Unreadable as error:
+        return str(error)
     if now == state["sha256"]:
         return None
-    return f"{name} is gone" if now == fingerprint.ABSENT else f"{name} changed"
+    return f"{place_name(state['uri'])} {'is gone' if now == fingerprint.ABSENT else 'changed'}"
 
 
 def _function(function: str, root: Path) -> Callable[[Any], Any]:

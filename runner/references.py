@@ -14,7 +14,11 @@ from runner.errors import BadRequest
 from runner.redaction import ORDINARY, SHORTEST, Redactor
 
 KINDS = ("env:NAME", "file:PATH", "keyvault:VAULT/NAME")
-HANDED = ("SYSTEM_ACCESSTOKEN", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD")
+HANDED = (  # environment variables by which a platform hands a token or a key to its processes
+    *("SYSTEM_ACCESSTOKEN", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD"),
+    *("AZUREML_RUN_TOKEN", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD", "IDENTITY_HEADER", "MSI_SECRET"),
+    *("AZURE_STORAGE_KEY", "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_SAS_TOKEN"),
+)
 _REFERENCE = re.compile(r"(env|file|keyvault):(?!//)(.+)", re.DOTALL)
 _KEYVAULT = re.compile(r"([A-Za-z0-9.:-]+)/([0-9A-Za-z-]+)")
 _PUBLIC_CLOUD = "vault.azure.net"
@@ -71,12 +75,13 @@ def resolve(references: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, 
 
 
 def redactor(secrets: Mapping[str, Mapping[str, Secret]]) -> Redactor:
-    """Give what takes secrets out of texts: those of these phases, called phase.name, and those that CI hands over.
+    """Give what takes secrets out of texts: those of these phases, called phase.name, and those of the platform.
 
     A kernel has the variables of this process: it needs them where a phase signs in to Azure.
     """
     handed = {name: os.environ.get(name, "").strip() for name in HANDED}
-    tokens = {f"variable {name}": value for name, value in handed.items() if len(value) >= SHORTEST}
+    fit = {name: value for name, value in handed.items() if len(value) >= SHORTEST and value not in ORDINARY}
+    tokens = {f"variable {name}": value for name, value in fit.items()}
     given = {f"{phase}.{name}": found.value for phase, named in secrets.items() for name, found in named.items()}
     return Redactor(tokens | given)
 

@@ -1,7 +1,7 @@
 """The release that a run would make: what people approve, and what `trey release` brings to an environment."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Candidate:
         gates: All gates that stand before it, judged from what lies in these folders.
         manifest: The release manifest, before anybody approved it.
         sha256: What an approval is bound to.
+        compared: Places outside the run that it was judged against, which must be so still when it goes live.
     """
 
     pipeline: Pipeline
@@ -36,6 +37,7 @@ class Candidate:
     gates: list[GateEntry]
     manifest: dict[str, Any]
     sha256: str
+    compared: list[ExternalState]
 
     @property
     def digest(self) -> str:
@@ -59,6 +61,7 @@ class Candidate:
             approval_days=policy.approval_days,
             release=self.manifest,
             sign_offs=tuple(dict(entry) for entry in found.get("sign_offs", [])),
+            compared=tuple((state["uri"], state["sha256"]) for state in self.compared),
         ).content()
 
     def check(self, found: Record, environment: str) -> None:
@@ -124,6 +127,7 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     """
     from delivery import release
     from delivery.approvals import release_digest
+    from delivery.external import champion_state
     from delivery.files import canonical
 
     pipeline = pipeline_of(run_dir, found)
@@ -144,35 +148,43 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
         said = (f"{name}: {gate['verdict']}: {gates.said(gate)}" for gate in stopping)
         raise NotReleasable(*dict.fromkeys(said), next_step=next_step.past(stopping, found, name))
     model = _model(name, found, judgement, phase)
-    changed = [] if _was_live(found, phase, environment) else list(_changed(pipeline, judgement, model))
+    compared = [] if was_live(found, phase, environment) else list(_compared(judgement))
+    own = champion_state(model["model_version"], model["digest"])  # where this very model is champion by now
+    changed = [
+        f"{name}: {planning.place_name(state['uri'])} changed since {read_by}"
+        for read_by, state in compared
+        if _now(state["uri"], pipeline) not in (state["sha256"], own)
+    ]
     if changed:
-        raise NotReleasable(*(f"{name}: {one}" for one in changed), next_step=next_step.anew(found))
+        raise NotReleasable(*changed, next_step=next_step.anew(found))
     manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])
     folder = run_dir / FOLDER
     folder.mkdir(exist_ok=True)
     record.write_atomic(folder / FILE, canonical(manifest))
-    return Candidate(pipeline, folders, judgement.gates, manifest, release_digest(manifest))
+    states = [state for _, state in compared]
+    return Candidate(pipeline, folders, judgement.gates, manifest, release_digest(manifest), states)
 
 
-def _was_live(found: Record, phase: str, environment: str) -> bool:
-    """Tell whether the phase that releases has brought the run's model to an environment, in the run or later."""
+def was_live(found: Record, phase: str, environment: str) -> bool:
+    """Tell whether the run itself, or a release of it, brought its model to an environment."""
     entry = found["phases"].get(phase)
+    there = entry and entry["status"] in record.USABLE and entry["params"].get(planning.ENVIRONMENT) == environment
     ended = [(one["environment"], one["status"]) for one in found.get("releases", [])]
-    of_the_run = entry and entry["status"] in record.USABLE and entry["params"].get(planning.ENVIRONMENT) == environment
-    return bool(of_the_run) or (environment, "succeeded") in ended
+    return bool(there and found["status"] == "succeeded") or (environment, "succeeded") in ended
 
 
-def _changed(pipeline: Pipeline, judgement: single.Judgement, model: Mapping[str, Any]) -> Iterator[str]:
-    """Say what a model was judged against that is another now, unless it is that very model."""
-    from delivery.external import champion_state
-
-    own = champion_state(model["model_version"], model["digest"])
+def _compared(judgement: single.Judgement) -> Iterator[tuple[str, ExternalState]]:
+    """Give the places outside the run that its evidence rests on, as they were, each with the phase that read it."""
     for phase, entry in judgement.evidence.items():
         for state in entry["external"]:
-            mine: ExternalState = {"uri": state["uri"], "sha256": own}
-            changed = planning.changed_places([state], pipeline)
-            if changed and planning.changed_places([mine], pipeline):
-                yield f"{changed[0]} since {phase}"
+            yield phase, state
+
+
+def _now(uri: str, pipeline: Pipeline) -> str:
+    try:
+        return planning.place_state(uri, pipeline)
+    except planning.Unreadable as error:
+        raise BadRequest(str(error), next_step="trey models") from error
 
 
 def _model(name: str, found: Record, judgement: single.Judgement, phase: str) -> dict[str, Any]:

@@ -178,6 +178,7 @@ def _live_of(run_dir: Path, store: str, environment: str) -> str | None:
 
     Raises:
         BadRequest: The endpoints cannot be read, or another process deploys to one of them.
+        RunFailed: The run's model is live, and the record that is here knows of no release: a person must look.
     """
     from delivery.endpoint import Endpoint, live_models
     from delivery.errors import DeliveryError
@@ -185,13 +186,23 @@ def _live_of(run_dir: Path, store: str, environment: str) -> str | None:
     found = record.load(run_dir)
     digest = gates.judged_digest(found["phases"], "")
     there = [entry["status"] for entry in found.get("releases", []) if entry["environment"] == environment]
-    went_through = there[-1:] == ["succeeded"]  # or the same model is live because another run released it
+    phase = candidate.pipeline_of(run_dir, found).release.phase
+    # Or the same model is live because another run released it.
+    went_through = there[-1] == "succeeded" if there else candidate.was_live(found, phase, environment)
     try:
         for name in live_models(store, environment):
             endpoint = Endpoint(store, name, environment)
             at_work, beside = endpoint.live(), endpoint.standby()
-            if went_through and at_work and at_work.digest == digest:
-                return name
+            if at_work and at_work.digest == digest and (went_through or not there):
+                if went_through:
+                    return name
+                said = (
+                    f"{name} version {at_work.version}, which {run_dir.name} has judged, is live in {environment}, and "
+                )
+                said += (
+                    "no record here says who released it: a release of this run whose record was lost, or another run"
+                )
+                raise RunFailed(said, next_step=f"trey smoke --env {environment}, or trey rollback --env {environment}")
             if beside and beside.digest == digest:
                 endpoint.claim()
                 endpoint.release()

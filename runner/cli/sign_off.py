@@ -58,7 +58,7 @@ def approve(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.errors import DeliveryError
     from delivery.names import SCRATCH, checked
 
-    signers = _signers_there(comment, by) if asked_there else [(identity.who(by), _reason(comment))]
+    requesters, signers = _signers_there(comment, by) if asked_there else ([], [(identity.who(by), _reason(comment))])
     run_dir = _asked(name, pipeline, runs)
     try:
         checked("environment", environment)
@@ -67,6 +67,7 @@ def approve(  # noqa: PLR0913, PLR0917 - one for each option
     if environment == SCRATCH:
         raise BadRequest(f"{environment} takes anything and asks nobody", next_step="trey approve RUN --env production")
     with record.amend(run_dir) as found:
+        found["authors"] = list(dict.fromkeys([*found.get("authors", []), *requesters]))
         new = candidate.compose(run_dir, found, environment)
         policy = new.pipeline.release
         again = f"trey approve {run_dir.name} --env {environment} --comment WHY"
@@ -259,8 +260,8 @@ def _reason(given: str | None) -> str:
     return given.strip()
 
 
-def _signers_there(comment: str | None, by: str | None) -> list[tuple[str, str]]:
-    """Give who approved the stage of Azure Pipelines that this runs in, and why.
+def _signers_there(comment: str | None, by: str | None) -> tuple[list[str], list[tuple[str, str]]]:
+    """Give who requested the build of Azure Pipelines that this runs in, and who approved this stage of it, and why.
 
     Raises:
         BadRequest: The service does not tell, or a name or reason was given besides.
@@ -275,10 +276,11 @@ def _signers_there(comment: str | None, by: str | None) -> list[tuple[str, str]]
         )
     try:
         stage = azure_devops.Stage.here(os.environ)
-        given = azure_devops.approvals(stage)
+        given, requesters = azure_devops.approvals(stage), [azure_devops.requester(stage)]
     except ApprovalUnknown as error:
         raise BadRequest(str(error), next_step="trey approve RUN --env ENV --comment WHY") from error
-    return [(one.by, one.comment or f"approved in build {stage.build}, without a comment") for one in given]
+    words = f"approved in build {stage.build}, without a comment"
+    return requesters, [(one.by, one.comment or words) for one in given]
 
 
 def _add(found: Record, *decided: dict[str, Any]) -> None:

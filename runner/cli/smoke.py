@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner import gates, record
 from runner.cli import live, options
 from runner.errors import BadRequest, RunFailed
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--env", "environment", required=True, metavar="ENV", help="Environment that is asked.")
-@click.option("--of", "run_name", metavar="RUN", help="Look where this run's releases go.")
+@click.option("--of", "run_name", metavar="RUN", help="The run whose model must be live.")
 @click.option("--model", "model_name", metavar="NAME", help="Its model, where the environment has several.")
 @options.ENDPOINT_STORE
 @options.RUNS
@@ -33,7 +34,7 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
     """Ask an environment's live model whether it is up, and answers and refuses as it should.
 
     A release tests the new slot before it gets traffic; this asks what is live afterwards, over HTTP: health, the
-    digest of the model, and what must be refused. Ends with 1 where a check fails.
+    digest of the model, and what must be refused. Ends with 1 where a check fails, or with --of another model is live.
 
     \b
     Examples:
@@ -45,6 +46,7 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.smoke import smoke_test
 
     given = live.parameters_of(run_name, pipeline, runs)
+    wanted = _digest_of(run_name, pipeline, runs) if run_name else ""
     endpoints = live.endpoints(endpoint_store or given.get("endpoint_store"), pipeline)
     name = live.model_in(endpoints, environment, model_name or given.get("model_name"), "trey smoke")
     endpoint = Endpoint(endpoints, name, environment)
@@ -61,9 +63,18 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
     else:
         said = f"{len(report.checks) - len(report.failures)} of {len(report.checks)} checks passed"
         click.echo(f"{environment}: {name} version {slot.version}, digest {slot.digest[:12]}…: {said}")
+    if wanted and wanted != slot.digest:
+        fault = f"{run_name} has the model of digest {wanted[:12]}…, and another is live in {environment}"
+        raise RunFailed(fault, next_step=f"trey show {run_name}")
     if report.failures:
         faults = (f"{check.name}: {check.detail}" for check in report.failures)
         raise RunFailed(*faults, next_step=f"trey rollback --env {environment}")
+
+
+def _digest_of(run_name: str, pipeline: Path | None, runs: Path | None) -> str:
+    """Give the digest of the model that a run judged."""
+    found = record.load(options.run_folder(run_name, pipeline, runs))
+    return gates.judged_digest(found["phases"], "")
 
 
 def _as_json(environment: str, name: str, version: int, report: "SmokeReport") -> dict[str, object]:

@@ -131,7 +131,9 @@ class Compute:
         where = self.folder / f"{child.name}-{len(self.ran)}-{time.monotonic_ns()}"
         code = where / "wd"
         self._write(code, self.azure.data.storage.below(self._code(spec["code"])))
-        inputs = {name: self._input(where / "in" / name, value, properties) for name, value in node["inputs"].items()}
+        inputs = {
+            name: self._input(where / "in" / name, value, properties) for name, value in node.get("inputs", {}).items()
+        }
         outputs = {name: where / "out" / name for name in node["outputs"]}
         for folder in outputs.values():
             folder.mkdir(parents=True)
@@ -242,6 +244,6 @@ class _TakenAway(Exception):
 def _reads(node: dict[str, Any]) -> set[str]:
     return {
         found[1]
-        for value in node["inputs"].values()
+        for value in node.get("inputs", {}).values()
         if (found := _OUTPUT.fullmatch(str(value.get("value") or value.get("uri"))))
     }

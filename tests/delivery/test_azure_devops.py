@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from delivery.azure_devops import Approval, Stage, approvals
+from delivery.azure_devops import Approval, Stage, approvals, requester
 from delivery.errors import ApprovalUnknown
 
 from ..house import devops
@@ -29,6 +29,16 @@ def test_everybody_who_approved_is_named_with_the_comment() -> None:
         assert asked(address) == [Approval("bea@example.org", "read the report"), Approval("carl@example.org", "")]
     basic = base64.b64encode(b":the-token").decode()
     assert arrived == [f"Basic {basic}"] * 2
+
+
+def test_who_requested_the_build_is_named_as_they_sign_in() -> None:
+    with devops.serving(devops.approval(BEA), requester="ada-01@example.onmicrosoft.com") as (address, _):
+        stage = Stage.here(VARIABLES | {"SYSTEM_COLLECTIONURI": address})
+        assert requester(stage) == "ada-01@example.onmicrosoft.com"
+    with devops.serving(devops.approval(BEA), requester="") as (address, _):
+        stage = Stage.here(VARIABLES | {"SYSTEM_COLLECTIONURI": address})
+        with pytest.raises(ApprovalUnknown, match="does not tell who requested build 7"):
+            requester(stage)
 
 
 @pytest.mark.parametrize(

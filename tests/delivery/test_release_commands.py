@@ -600,10 +600,10 @@ def test_the_way_back_of_a_run_is_no_step_where_another_model_is_live(
 
 
 def test_azure_pipelines_names_who_approved(trey: Trey, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    author, other = ("ada", "approved", "mine"), ("bea@example.org", "approved", "")
+    author, other = ("ada-01@example.org", "approved", "mine"), ("bea@example.org", "approved", "")
     words = ("approve", "one", "--env", "production", "--from-azure-pipelines")
     for given, exit_code in ((devops.approval(author), 2), (devops.approval(author, other), 0)):
-        with devops.serving(given) as (address, _):
+        with devops.serving(given, requester="ada-01@example.org") as (address, _):  # another name than their mail
             for name, value in (VARIABLES | {"SYSTEM_COLLECTIONURI": address}).items():
                 monkeypatch.setenv(name, value)
             done = trey(*words, exit_code=exit_code)
@@ -615,6 +615,11 @@ def test_azure_pipelines_names_who_approved(trey: Trey, run: Path, monkeypatch: 
 
 def test_smoke_asks_what_is_live(trey: Trey, run: Path, made: Project, tmp_path: Path) -> None:
     said = trey("smoke", "--env", "staging", "--of", "one").stdout
+    with record.amend(run) as found:
+        found["phases"]["evaluate"]["scraps"]["model_digest"]["value"] = "0" * 64
+        found["phases"]["register"]["scraps"]["model_digest"]["value"] = "0" * 64
+    done = trey("smoke", "--env", "staging", "--of", "one", exit_code=1)
+    assert "one has the model of digest 000000000000…, and another is live in staging" in done.stderr
     assert re.fullmatch(r"staging: parts version 1, digest [0-9a-f]{12}…: (\d+) of \1 checks passed\n", said)
     damaged = tmp_path / "endpoints"
     shutil.copytree(made.root / "endpoints", damaged)

@@ -229,7 +229,8 @@ def write_project(root: Path) -> Project:
         f"name, (version, digest) = {MODEL!r}, json.loads(Path(register_dir, 'registration.json').read_text())",
         "release.permit(gates_path=gates_path, sign_offs_path=sign_offs_path, digest=digest, environment=environment, "
         "model_name=name, model_version=version)",
-        "endpoint = Endpoint(endpoint_store, name, environment, wait=0)\nendpoint.claim()",
+        "endpoint = Endpoint(endpoint_store, name, environment, wait=0)\nendpoint.claim()\n"
+        "release.unchanged(sign_offs_path, digest, version)",
         "with TemporaryDirectory() as temporary:\n"
         "    fetched = registry.fetch(name, version, registry_store, Path(temporary) / 'model')\n"
         "    candidate = endpoint.place(fetched, version, digest)",
@@ -426,12 +427,13 @@ class Releases(RuleBasedStateMachine):
         return self.place.digests[run.model]
 
     def has_evidence(self, run: Run, environment: str) -> bool:
-        """Tell whether a run may go on from staging, where each was that has registered a model."""
-        if environment == STAGING or not run.is_registered:
-            return run.is_registered
+        """Tell whether a run has what it takes: a model, which staging kept, compared with what production runs now."""
+        if not run.is_registered or (run.is_taken_back and environment != STAGING):
+            return False
         went = [one for one in self.recorded(run)["releases"] if one["environment"] == environment]
         was_live = any(one["status"] == "succeeded" for one in went)
-        return not run.is_taken_back and (was_live or self.champion(PRODUCTION) in (run.champion, self.own(run)))
+        was_live |= environment == STAGING and not run.is_taken_back
+        return was_live or self.champion(PRODUCTION) in (run.champion, self.own(run))
 
     def own(self, run: Run) -> str:
         """Give what the registry says while the model of a run is champion."""

@@ -87,7 +87,7 @@ def named_before_it_is_whole(endpoint: Endpoint, state: State, name: str, model_
         (long_after_it, "delivery.approvals._void", lambda *_: ""),
         (with_another_service, "delivery.approvals._void", lambda *_: ""),
         (after_a_rejection, "delivery.approvals._lifted", lambda *_: True),
-        (against_an_earlier_champion, "runner.cli.candidate._changed", lambda *_: []),
+        (against_an_earlier_champion, "runner.cli.candidate.was_live", lambda *_: True),
         (with_a_waived_failure, "runner.cli.sign_off._waivable", lambda _, found, __: found["gates"][:1]),
         (back_from_an_interruption, "delivery.endpoint.Endpoint._settle", lambda _: ""),
         (to_staging, "delivery.endpoint.Endpoint._fill", named_before_it_is_whole),

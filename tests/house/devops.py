@@ -39,9 +39,15 @@ def approval(*steps: tuple[str, str, str], status: str = "approved") -> dict[str
 
 
 @contextmanager
-def serving(given: dict[str, Any], timeline: dict[str, Any] = TIMELINE) -> Iterator[tuple[str, list[str]]]:
-    """Serve a timeline and an approval; give the address and the headers of authorization that arrived."""
+def serving(
+    given: dict[str, Any], timeline: dict[str, Any] = TIMELINE, requester: str = "ada@example.org"
+) -> Iterator[tuple[str, list[str]]]:
+    """Serve a build that somebody requested, its timeline and an approval.
+
+    Gives the address, and the headers of authorization that arrived.
+    """
     answers = {
+        f"/parts/_apis/build/builds/{BUILD}": {"id": BUILD, "requestedFor": {"uniqueName": requester}},
         f"/parts/_apis/build/builds/{BUILD}/timeline": timeline,
         "/parts/_apis/pipelines/approvals/a2": given,
     }

@@ -119,13 +119,16 @@ def test_it_is_found_nowhere_whichever_way_it_came_out(planted: Project) -> None
     assert leaked == {"[redacted: use.password]": "[redacted: use.key]"}
 
 
-def test_neither_is_the_token_that_ci_hands_over(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SYSTEM_ACCESSTOKEN", SECRET)
+@pytest.mark.parametrize("variable", ["SYSTEM_ACCESSTOKEN", "AZUREML_RUN_TOKEN"])
+def test_neither_is_a_token_that_a_platform_hands_over(
+    project: Project, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, SECRET)
     project.notebook("use", "import os\nprint(dict(os.environ))", parameters='output_dir: str = "x"')
     project.pipeline("phases: [use]\n")
     assert project.run()["status"] == "succeeded"
     whole = (project.run_dir / "notebooks" / "use.ipynb").read_text(encoding="utf-8")
-    assert "[redacted: variable SYSTEM_ACCESSTOKEN]" in whole
+    assert f"[redacted: variable {variable}]" in whole
     assert leaks(project.root / "runs", SECRET) == []
 
 

@@ -125,8 +125,7 @@ class AzureEngine:
         with _failing_the_run(self._run_id):
             node = self._follower.follow(job.phase, on_cell, self._listener.note)
             outcome = self._brought(job, node, self._state)
-        if outcome.cause:
-            self._leave(self._state, job.phase)
+        self._leave(self._state, job.phase)
         return outcome
 
     def _brought(self, job: Job, node: following.Node, of: state.State) -> Outcome:
@@ -143,7 +142,7 @@ class AzureEngine:
             shutil.rmtree(came, ignore_errors=True)
 
     def _leave(self, of: state.State, *phases: str) -> None:
-        """Take phases from a job that has told what there is to tell of them: another one is to run them again."""
+        """Take phases from a job that has told their end: if they run again, it is in another one."""
         self._state = replace(of, phases={name: digest for name, digest in of.phases.items() if name not in phases})
         state.save(self._run_dir, self._state)
 

@@ -79,8 +79,8 @@ class Follower:
         with answering(self._workspace, f"follow job {self._job}"):
             job = self._ml.jobs.get(self._job)
             children = [child for child in self._ml.jobs.list(parent_job_name=self._job) if child]
-        # A node that lost its machine may be there twice: the last one counts.
-        found = [child for child in children if child.display_name == phase]
+        # A node that lost its machine may be there twice, in any order: what completed counts, or else what goes on.
+        found = sorted((child for child in children if child.display_name == phase), key=_lateness)
         if found:
             status = str(found[-1].status)
             error = self._error(str(found[-1].name)) if status in LOST else ""
@@ -117,6 +117,11 @@ class Follower:
             if (cell := _CELL.fullmatch(line)) and cell["phase"] == node.phase:
                 number, total = int(cell["number"]), int(cell["total"])
                 on_cell(CellEvent("started", number, number, total, cell["line"], None, "running"))
+
+
+def _lateness(node: Any) -> int:
+    """Order the nodes of one phase by how much they tell of its end."""
+    return 2 if str(node.status) == "Completed" else int(str(node.status) not in ENDED)
 
 
 def status_of(ml: "MLClient", workspace: Workspace, job: str) -> str | None:

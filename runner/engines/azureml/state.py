@@ -19,8 +19,8 @@ class State:
     Attributes:
         workspace: The address of its workspace.
         job: Its name.
-        phases: The phases that run in it, each with a digest over all that it was submitted with; not those of which it
-            brought no result, once the run was told so.
+        phases: The phases of it that this run has not been told the end of, each with a digest over all that it was
+            submitted with.
         number: Which job of the run it is, from 1.
     """
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cloud import registered
 from cloud.client import answering, quietly
 from cloud.workspace import Workspace
-from runner import fingerprint, record
+from runner import fingerprint, parameters, record
 from runner.engines import Ahead
 from runner.engines.azureml import evidence, job, places, snapshot
 from runner.engines.azureml.settings import Settings
@@ -76,8 +76,10 @@ def pack(ahead: Ahead, settings: Settings, folder: Path) -> Package:
             for name, one in assets[phase].items()
             if name.removesuffix("_dir") not in pipeline.edges[phase]
         }
+        addresses = (name for name in params[phase] if parameters.is_input(name))
         given = {
             "params": params[phase],
+            "addresses": {name: fingerprint.input_digest(params[phase][name]) for name in addresses},
             "assets": read,
             "timeout": ahead.timeout,
             "variables": pipeline.given_variables(phase),
