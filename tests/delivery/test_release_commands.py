@@ -599,6 +599,19 @@ def test_the_way_back_of_a_run_is_no_step_where_another_model_is_live(
     assert trey(*words).stdout == said
 
 
+def test_the_way_back_asks_a_person_where_no_record_tells_who_released(trey: Trey, run: Path, made: Project) -> None:
+    """As where an agent died behind a release: its record died with it."""
+    trey(*APPROVE)
+    trey("release", "one", "--to", "production")
+    with record.amend(run) as found:
+        found["releases"] = []
+    live = Endpoint(made.root / "endpoints", "parts", "production").live()
+    refused = trey("rollback", "--env", "production", "--of", "one", exit_code=1).stderr
+    assert "parts version 1, which one has judged, is live in production, and no record here says who" in refused
+    assert refused.endswith("next: trey smoke --env production, or trey rollback --env production\n")
+    assert Endpoint(made.root / "endpoints", "parts", "production").live() == live
+
+
 def test_azure_pipelines_names_who_approved(trey: Trey, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     author, other = ("ada-01@example.org", "approved", "mine"), ("bea@example.org", "approved", "")
     words = ("approve", "one", "--env", "production", "--from-azure-pipelines")

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-SUCCEEDED, FAILED, SKIPPED = "Succeeded", "Failed", "Skipped"
+SUCCEEDED, ISSUES, FAILED, SKIPPED = "Succeeded", "SucceededWithIssues", "Failed", "Skipped"
 _EXPRESSION, _RUNTIME = re.compile(r"\$\{\{(.*?)\}\}"), re.compile(r"\$\[(.*)\]", re.DOTALL)
 _MACRO = re.compile(r"\$\(([\w.]+)\)")
 _COMMAND = re.compile(r"##vso\[([\w.]+)([^\]]*)\](.*)")
@@ -88,9 +88,10 @@ def evaluate(expression: str, context: Mapping[str, Any]) -> Any:
         "not_": lambda value: not value,
         "eq": same,
         "ne": lambda one, other: not same(one, other),
+        "in_": lambda value, *others: any(same(value, other) for other in others),
         "replace": lambda text, old, new: str(text).replace(old, new),
     }
-    python = re.sub(r"\b(and|or|not)\(", r"\1_(", expression.strip())
+    python = re.sub(r"\b(and|or|not|in)\(", r"\1_(", expression.strip())
     return eval(python, {"__builtins__": {}}, {**functions, **context})  # noqa: S307 - the project's own file
 
 
@@ -115,6 +116,7 @@ class Agent:
         secrets: What only a macro gives, such as System.AccessToken.
         parameters: What a caller gives instead of the defaults.
         taken_as_done: Stages that are taken as succeeded, without executing them.
+        call: How the call of a server job ends.
         dies: Where the machine dies, stage and step, and what has happened by then.
     """
 
@@ -124,6 +126,7 @@ class Agent:
     secrets: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     taken_as_done: frozenset[str] = frozenset()
+    call: str = SUCCEEDED
     dies: tuple[str, str, Callable[[], None]] | None = None
     results: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Job]] = field(default_factory=dict)
@@ -180,7 +183,10 @@ class Agent:
         if not self._holds(job, [done[one].result for one in before], context["dependencies"], new.variables):
             new.result = SKIPPED
             return
-        assert job.get("pool") != "server", f"{stage}.{name}: a server job has nothing to do here"
+        if job.get("pool") == "server":
+            [step] = job["steps"]
+            new.result = ISSUES if self.call == FAILED and step.get("continueOnError") == "true" else self.call
+            return
         steps = hooks(job)
         self._steps(new, steps["deploy"], prefix=f"{name}." if "deployment" in job else "")
         if new.result == FAILED and "failure" in steps:
@@ -196,9 +202,12 @@ class Agent:
             if not self._holds(step, [job.result], Lookup(), job.variables):
                 continue
             attempts = 1 + int(step.get("retryCountOnTaskFailure", 0))
-            if any(self._step(job, step, prefix) for _ in range(attempts)) or step.get("continueOnError") == "true":
+            if any(self._step(job, step, prefix) for _ in range(attempts)):
                 continue
-            job.result = FAILED
+            if step.get("continueOnError") != "true":
+                job.result = FAILED
+            elif job.result == SUCCEEDED:
+                job.result = ISSUES
 
     def _step(self, job: Job, step: dict[str, Any], prefix: str) -> bool:
         if script := script_of(step):
@@ -254,7 +263,7 @@ class Agent:
         self, part: dict[str, Any], before: list[str], dependencies: Lookup, variables: dict[str, str] | None = None
     ) -> bool:
         context = {
-            "succeeded": lambda: set(before) <= {SUCCEEDED},
+            "succeeded": lambda: set(before) <= {SUCCEEDED, ISSUES},
             "succeededOrFailed": lambda: True,
             "canceled": lambda: False,
             "variables": Lookup(variables or self.variables),

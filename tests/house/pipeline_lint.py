@@ -19,7 +19,6 @@ from .agent import expanded, hooks, script_of
 ROOT = Path(__file__).resolve().parents[2]
 _SETS = re.compile(r"task\.setvariable variable=(\w+);isOutput=true")
 _OUTPUT = re.compile(r"[dD]ependencies\.(\w+)(?:\.(\w+))?\.outputs\['([\w.]+)'\]")
-_FOREIGN = ("run", "resume", "approve", "release", "smoke", "rollback")  # print words of data and of notebooks
 _RECORDER = '#!/bin/bash\nprintf "%q " "$@" >> "$TREY_CALLS"\nprintf "\\n" >> "$TREY_CALLS"\n'
 
 
@@ -109,12 +108,11 @@ def words(pipeline: dict[str, Any]) -> list[str]:
         script = script_of(step) or ""
         if re.search(r"\$\(\w+(\.\w+)+\)|\$\(\w+\)|\$\{\{", script):
             faults.append(f"{place}: the script holds a macro or a parameter; read an environment variable instead")
-        foreign = [call[0] for call in calls(script) if call and call[0] in _FOREIGN]
         target = step.get("target", {})
-        if foreign and (target.get("commands") != "restricted" or "settableVariables" not in target):
-            faults.append(f"{place}: trey {foreign[0]} may print what the agent obeys; restrict the step's target")
-        elif ".venv/bin/trey" in script and "settableVariables" not in target:
-            faults.append(f"{place}: the step may set any variable; name those that it sets in its target")
+        if called := calls(script):  # whatever it is, it may print words of data and of notebooks
+            restricted = target.get("commands") == "restricted" and "settableVariables" in target
+            said = "may print what the agent obeys; restrict the step's target and name the variables that it sets"
+            faults += [] if restricted else [f"{place}: trey {called[0][0]} {said}"]
     return faults
 
 

@@ -126,7 +126,7 @@ CHANGES: dict[str, tuple[Callable[..., list[str]], Callable[[dict[str, Any]], ob
         lambda it: stage(it, "small")["jobs"][0]["steps"][1].update(bash="make secret"),
     ),
     "a macro or a parameter": (lint.words, lambda it: replace(script_with(it, "--reason"), '"$REASON"', '"$(reason)"')),
-    "name those that it sets": (lint.words, lambda it: script_with(it, "--variables").pop("target")),
+    "trey decision may print": (lint.words, lambda it: script_with(it, "--variables")["target"].pop("commands")),
     "restrict the step's target": (lint.words, lambda it: script_with(it, "release").pop("target")),
 }
 
@@ -139,7 +139,7 @@ def test_our_rules_catch_what_they_are_for(fault: str) -> None:
 
 def test_what_a_caller_types_is_data_until_the_end() -> None:
     """A caller of the REST API may type anything: no part of it is executed, and no macro of it is replaced."""
-    typed = 'x"; touch owned; echo "$(touch owned) `touch owned`'
+    typed = 'https://x"; touch owned; echo "$(touch owned) `touch owned`'
     [words] = lint.calls(script_with(PIPELINE, "--reason")["bash"], source=typed)
     assert f'prepare.source="{typed}"' in words
     for name in ("reason", "source"):
@@ -156,6 +156,28 @@ def test_only_production_has_the_connection_that_may_write_there() -> None:
         if given:
             connections.setdefault(given, set()).add(place.split(".")[0])
     assert connections == {"trey-train": {"train", "staging"}, "trey-production": {"production"}}
+
+
+def test_a_caller_names_no_file_of_the_agent() -> None:
+    with pytest.raises(AssertionError, match="source is /proc/self/environ; a caller may name azureml:"):
+        lint.calls(script_with(PIPELINE, "--reason")["bash"], source="/proc/self/environ")
+
+
+@pytest.mark.parametrize("call", [agent.SUCCEEDED, agent.FAILED])
+def test_however_the_wait_ended_the_job_itself_is_asked(tmp_path: Path, call: str) -> None:
+    """Azure ML fails the call where a gate stopped the job, and may never make it: neither fails the stage."""
+    jobs = {lint.name_of(job): job for job in stage(PIPELINE, "train")["jobs"]}
+    here = agent.Agent(tmp_path, tmp_path, {}, call=call)
+    here.variables = {"engine": "azureml"}
+    done = here.jobs["train"] = {"submit": agent.Job("submit", {}, {"submit.run": "one"}, agent.ISSUES)}
+    here._job("train", jobs["wait"], here.variables)
+    assert done["wait"].result == (agent.SUCCEEDED if call == agent.SUCCEEDED else agent.ISSUES)
+    before = agent.Lookup({name: agent.Lookup(result=one.result) for name, one in done.items()})
+    assert here._holds(jobs["collect"], [one.result for one in done.values()], before)
+    outputs = agent.Lookup({"collect.decision.releasable": "true"})
+    train = agent.Lookup(train=agent.Lookup(outputs=outputs))
+    here.variables["Build.SourceBranch"] = "refs/heads/main"
+    assert here._holds(stage(PIPELINE, "staging"), [agent.ISSUES], train)
 
 
 @pytest.mark.parametrize(("branch", "goes"), [("refs/heads/main", True), ("refs/heads/idea", False)])
