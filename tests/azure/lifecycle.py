@@ -59,7 +59,7 @@ def write(root: Path, store: str) -> Project:
         parameters='judge_dir: str = "x"\npause: float = 0.0\nregistry_store: str = "../registry"\n'
         'gates_path: str = ""\nrun_id: str = ""\noutput_dir: str = "x"',
     )
-    project.write("notebooks/helper.py", 'def rows_of(path):\n    return open(path).read().strip().split("\\n")\n')
+    project.write("notebooks/helper.py", HELPER)
     project.write("notebooks/store.py", STORE)
     project.write("data/parts.csv", "a good\nb good\nc poor\n")
     project.write("environment.yml", "name: parts\ndependencies: [python=3.11]\n")
@@ -80,6 +80,13 @@ def write(root: Path, store: str) -> Project:
     return project
 
 
+HELPER = """
+from urllib.request import urlopen
+
+def rows_of(place):
+    found = urlopen(place).read().decode() if "://" in place else open(place).read()
+    return found.strip().split("\\n")
+"""
 STORE = '''
 """Registers a score as a model of the workspace and deploys it, by Microsoft's SDK, as whoever the compute is."""
 

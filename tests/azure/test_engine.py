@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -325,6 +326,38 @@ def test_a_run_that_is_left_goes_on_and_is_collected(day: Day) -> None:
     collected = day.resume()
     assert collected["decision"]["verdict"] == "release", collected["decision"]
     assert (collected["run_id"], day.azure.puts("jobs")) == ("left", ["trey-left-1"])
+
+
+class Rows(BaseHTTPRequestHandler):
+    """An address whose content changes."""
+
+    rows = b"a good\nb good"
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("ETag", f'"{len(self.rows)}"')
+        self.send_header("Content-Length", str(len(self.rows)))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(self.rows)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_what_changed_at_an_address_since_it_was_sent_runs_anew(day: Day) -> None:
+    """Or what is collected would count as made of what lies there now."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Rows) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        day.run(f"make.source=http://127.0.0.1:{server.server_port}/parts.csv", detach=True, run_id="address")
+        Rows.rows += b"\nc good"
+        found = day.resume()
+        server.shutdown()
+    assert found["decision"]["verdict"] == "release", found["decision"]
+    assert found["phases"]["make"]["scraps"]["rows"]["value"] == 3
+    assert day.azure.puts("jobs") == ["trey-address-1", "trey-address-2"]
 
 
 def test_what_failed_on_its_own_is_told_once_and_then_runs_anew(day: Day) -> None:
