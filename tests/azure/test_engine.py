@@ -370,6 +370,18 @@ def test_what_failed_on_its_own_is_told_once_and_then_runs_anew(day: Day) -> Non
     assert (day.azure.puts("jobs"), day.ran) == (["trey-failing-1", "trey-failing-2"], [("judge", 1)] * 2)
 
 
+def test_a_job_that_fails_before_any_node_of_it_began_is_told(day: Day) -> None:
+    take = day.azure.manager.on_job
+    day.azure.manager.on_job = lambda job: day.azure.manager.get(job)["properties"].update(status="Failed")
+    try:
+        found = day.run("judge.floor=0.33", run_id="refused")
+    finally:
+        day.azure.manager.on_job = take
+    said = "it is Failed on Azure ML and left no output: job trey-refused-1 is Failed, and judge did not run in it"
+    assert (found["status"], found["phases"]["judge"]["message"]) == ("failed", said)
+    assert "judge: Failed on Azure ML" in day.notes
+
+
 def test_what_somebody_cancelled_is_told_once_and_then_runs_anew(day: Day) -> None:
     day.compute.hold = threading.Event()
     try:

@@ -82,14 +82,14 @@ class Follower:
         # A node that lost its machine may be there twice, in any order: what completed counts, or else what goes on.
         found = sorted((child for child in children if child.display_name == phase), key=_lateness)
         if found:
-            status = str(found[-1].status)
+            status = _status(found[-1])
             error = self._error(str(found[-1].name)) if status in LOST else ""
-            if status in ENDED or str(job.status) not in ENDED:
+            if status in ENDED or _status(job) not in ENDED:
                 return Node(phase, str(found[-1].name), status, error)
-        if str(job.status) in ENDED:
-            said = self._error(self._job) or f"job {self._job} is {job.status}, and {phase} did not run in it"
-            return Node(phase, "", "Canceled" if job.status == "Canceled" else "Failed", said)
-        return Node(phase, "", str(job.status))
+        if (ended := _status(job)) in ENDED:
+            said = self._error(self._job) or f"job {self._job} is {ended}, and {phase} did not run in it"
+            return Node(phase, "", "Canceled" if ended == "Canceled" else "Failed", said)
+        return Node(phase, "", ended)
 
     def _details(self, run: str) -> Any:
         with answering(self._workspace, f"look at {run}"):
@@ -132,7 +132,12 @@ def status_of(ml: "MLClient", workspace: Workspace, job: str) -> str | None:
     """
     with answering(workspace, f"look at job {job}"):
         there = found(lambda: ml.jobs.get(job))
-    return None if there is None else str(there.status)
+    return None if there is None else _status(there)
+
+
+def _status(job: Any) -> str:
+    """Give a status as Azure ML spells it: of a job, the SDK gives a member of an enumeration, which prints otherwise."""
+    return str(getattr(job.status, "value", job.status))
 
 
 def without_output(node: Node) -> Outcome:
