@@ -136,9 +136,16 @@ def keep(registered: ModelVersion, files: Iterable[Path], store: str) -> list[st
         registered: The version.
         files: What to keep among its evidence.
         store: Folder or MLflow address of the registry.
+
+    Raises:
+        RegistryError: The registry does not answer; the same call may be repeated.
     """
-    with _exclusive(store) as client:
-        there = {Path(entry.path).name for entry in client.list_artifacts(registered.mlflow_run, EVIDENCE)}
+    from mlflow.artifacts import list_artifacts
+
+    with _answering(store), _exclusive(store) as client:
+        place = _address(client, registered.mlflow_run, EVIDENCE)
+        listed = list_artifacts(artifact_uri=place, tracking_uri=client.tracking_uri)
+        there = {Path(entry.path).name for entry in listed}
         new = [path for path in files if path.name not in there]
         for path in new:
             client.log_artifact(registered.mlflow_run, str(path), EVIDENCE)
@@ -440,15 +447,16 @@ def _compare(folder: Path, digest: str, what: str) -> None:
 
 
 def _download(client: "MlflowClient", run_id: str, destination: Path) -> Path:
-    # By the run's own address: `runs:/` would ask for logged models too, which Azure ML does not have.
     from mlflow.artifacts import download_artifacts
 
+    place = _address(client, run_id, ARTIFACT)
+    return Path(download_artifacts(artifact_uri=place, dst_path=str(destination), tracking_uri=client.tracking_uri))
+
+
+def _address(client: "MlflowClient", run_id: str, folder: str) -> str:
+    """Give a run's own address of a folder: by the run's id, MLflow asks for logged models too, which Azure ML lacks."""
     root = client.get_run(run_id).info.artifact_uri.rstrip("/")
-    return Path(
-        download_artifacts(
-            artifact_uri=f"{root}/{ARTIFACT}", dst_path=str(destination), tracking_uri=client.tracking_uri
-        )
-    )
+    return f"{root}/{folder}"
 
 
 def _versions(client: "MlflowClient", name: str) -> list[ModelVersion]:

@@ -28,6 +28,15 @@ def test_a_model_is_registered_read_back_and_made_champion(
     assert digest_of(fetched) == first.digest
 
 
+def test_what_is_said_of_a_version_is_kept_once(azure: Azure, model_dir: Path, tmp_path: Path) -> None:
+    new = registry.register(model_dir, name=f"told-{os.getpid()}", store=azure.address, **GIVEN)
+    said = tmp_path / "DATASHEET.md"
+    said.write_text("what it is for")
+    assert registry.keep(new, [said], azure.address) == ["DATASHEET.md"]
+    assert registry.keep(new, [said], azure.address) == []
+    assert azure.data.storage.blob(f"ExperimentRun/dcid.{new.mlflow_run}/evidence/DATASHEET.md") == said.read_bytes()
+
+
 def test_files_that_come_back_otherwise_are_no_model(azure: Azure, model_dir: Path, tmp_path: Path) -> None:
     name = f"changed-{os.getpid()}"
     new = registry.register(model_dir, name=name, store=azure.address, **GIVEN)
