@@ -1,4 +1,4 @@
-"""Serves a registry by MLflow's own server until standard input ends, five minutes at most: FOLDER PORT."""
+"""Serves a registry by MLflow's own server until standard input ends, an hour at most: FOLDER PORT."""
 
 import os
 import select
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LIMIT = 300.0  # seconds
+LIMIT = 3_600.0  # seconds; a whole session shares it
 
 
 def main(folder: Path, port: str) -> None:
