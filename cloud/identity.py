@@ -1,5 +1,6 @@
 """Who this process is to Azure. No secret is read from a file or a parameter: the platform vouches for the identity."""
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from cloud.errors import NotInstalled
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+logging.getLogger("azure.identity").addHandler(logging.NullHandler())  # it logs at length what it then raises
 # What a step of Azure Pipelines has whose service connection uses workload identity federation: AzureCLI@2 and its
 # like set the first four, and the step hands over the last, `env: {SYSTEM_ACCESSTOKEN: $(System.AccessToken)}`.
 PIPELINE = {

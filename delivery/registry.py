@@ -454,7 +454,7 @@ def _download(client: "MlflowClient", run_id: str, destination: Path) -> Path:
 
 
 def _address(client: "MlflowClient", run_id: str, folder: str) -> str:
-    """Give a run's own address of a folder: by the run's id, MLflow asks for logged models too, which Azure ML lacks."""
+    """Give a run's own address of a folder: by its id, MLflow asks for logged models too, which Azure ML lacks."""
     root = client.get_run(run_id).info.artifact_uri.rstrip("/")
     return f"{root}/{folder}"
 

@@ -101,6 +101,7 @@ def new_record(prepared: Prepared, run_id: str, earlier: Record | None) -> Recor
         "authors": list(dict.fromkeys([*(earlier.get("authors", []) if earlier else []), identity.who()])),
         "sign_offs": earlier.get("sign_offs", []) if earlier else [],
         "releases": earlier.get("releases", []) if earlier else [],
+        "jobs": earlier.get("jobs", []) if earlier else [],
     }
 
 

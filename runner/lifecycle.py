@@ -294,6 +294,7 @@ class _Run:
         entry = self.phases[phase]
         entry["by"] = identity.who()
         self.engine.expect(phase, partial(self._ahead, phase), self.watcher)
+        self._keep_job()
         if self.prepared.request.detach and self.engine.remote:
             raise _Left
         job = self._job(phase)
@@ -311,6 +312,13 @@ class _Run:
         if entry["status"] == "failed":
             self._finish("failed", "failed", f"{phase} failed: {entry['message']}")
             self.halt = f"{phase} failed"
+
+    def _keep_job(self) -> None:
+        """Write down which job elsewhere runs what is ahead, once: one that is found again may not say where it is."""
+        job, known = self.engine.submitted, self.record.get("jobs", [])
+        if job and all(one["name"] != job["name"] for one in known):
+            self.record["jobs"] = [*known, job]
+            self._save()
 
     def _ahead(self, phase: str) -> Ahead:
         phases = tuple(planning.ahead(self.prepared, phase, self.phases, self.record["gates"]))

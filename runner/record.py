@@ -189,6 +189,14 @@ class ReleaseEntry(TypedDict):
     release_sha256: str
 
 
+class JobEntry(TypedDict):
+    """A job that an engine submitted: its name, where it runs, and where people look at it; empty where unknown."""
+
+    name: str
+    workspace: str
+    link: str
+
+
 class RequestEntry(TypedDict):
     """What was asked for, as far as `trey resume` needs it besides the parameters, which stand with the phases."""
 
@@ -225,6 +233,7 @@ class Record(TypedDict):
     authors: NotRequired[list[str]]
     sign_offs: NotRequired[list[SignOff]]
     releases: NotRequired[list[ReleaseEntry]]
+    jobs: NotRequired[list[JobEntry]]
 
 
 def now() -> str:

@@ -108,6 +108,7 @@ class Fact:
     name: str
     shown: str
     full: str
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,8 @@ def _provenance(found: Record) -> Iterator[Fact]:
         yield Fact("Run for", found["why"], "")
     yield Fact("Command", found["command"], "")
     yield Fact("Commit", _dirty(found), source["commit"] or "")
+    for job in found.get("jobs", []):
+        yield Fact("Job", f"{job['name']} in {job['workspace']}", "", job["link"])
     for phase, entry in phases.items():
         for name, digest in entry["inputs"].items():
             if name in entry["params"] and entry["params"][name]:

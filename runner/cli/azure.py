@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloud.errors import BadSettings, BadWorkspace, CloudError, NotInstalled
+from cloud.errors import BadSettings, BadWorkspace, CloudError, NoIdentity, NotFound, NotInstalled
 from runner import fingerprint, yaml_file
 from runner.cli import options
 from runner.cli.tables import aligned
@@ -73,6 +73,10 @@ def doctor(address: str | None, live: bool, as_json: bool) -> None:
         faults += error.faults
     asked = _ask(place) if live and place and told.packages["azure-ai-ml"] else None
     faults += [f"{one.name}: {one.said}" for one in asked.checks if not one.passed] if asked else []
+    if asked and asked.rights and all(one.lacking for one in asked.rights):
+        faults.append(
+            "this identity may do none of the tasks above as a whole; somebody who may assign roles gives it one"
+        )
     if as_json:
         click.echo(json.dumps(_doctor_json(told, place, asked, faults), indent=1, ensure_ascii=False))
     else:
@@ -215,7 +219,7 @@ def _translated() -> Iterator[None]:
     """Turn what Azure refuses into what the command line says."""
     try:
         yield
-    except (BadSettings, BadWorkspace, NotInstalled) as error:
+    except (BadSettings, BadWorkspace, NotInstalled, NoIdentity, NotFound) as error:
         raise BadRequest(*error.message.splitlines(), next_step=error.next_step) from error
     except CloudError as error:
         raise RunFailed(error.message, next_step=error.next_step) from error

@@ -54,6 +54,7 @@ def model_in(store: str, environment: str, model_name: str | None, command: str)
     from delivery.names import SCRATCH, STAGING
 
     deploy = {SCRATCH: f"trey run --set deploy.environment={SCRATCH}", STAGING: "trey run"}
+    deploy = {} if "://" in store else deploy  # a run on this machine would release to this machine
     step = deploy.get(environment, f"trey release RUN --to {environment}")
     try:
         found = live_models(store, environment)

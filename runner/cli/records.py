@@ -115,6 +115,7 @@ def _summary(found: Record, run_dir: Path) -> str:
     decision = found["decision"] or {"verdict": "running", "reason": "the run has not ended"}
     lines = [f"{found['run_id']}  {decision['verdict']}: {decision['reason']}"]
     lines += [f"run for: {found['why']}"] if found.get("why") else []
+    lines += [f"job: {', '.join(filter(None, [one['name'], one['link']]))}" for one in found.get("jobs", [])]
     lines.append("")
     for phase, entry in found["phases"].items():
         seconds = "" if entry["seconds"] is None else f"{entry['seconds']:7.1f} s"

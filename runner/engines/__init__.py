@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runner.phase import Listener
     from runner.pipeline import Pipeline
     from runner.planning import Prepared
-    from runner.record import Record, RunStatus
+    from runner.record import JobEntry, Record, RunStatus
 
 ENGINES = {
     "local": "runner.engines.local:LocalEngine",
@@ -80,10 +80,12 @@ class Engine(Protocol):
     """Runs one phase with the folders it is given, and brings back its folder and its executed notebook.
 
     Attributes:
+        submitted: The job that runs elsewhere for this run, once there is one.
         remote: Whether phases run elsewhere, by `trey phase`: it resolves secrets there, and repeats what died.
     """
 
     remote: bool
+    submitted: "JobEntry | None"
 
     def check(self, prepared: "Prepared") -> None:
         """Look at a request before anything starts.

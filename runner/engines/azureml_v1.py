@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from runner.execute import CellEvent, Outcome
     from runner.phase import Listener
     from runner.planning import Prepared
-    from runner.record import RunStatus
+    from runner.record import JobEntry, RunStatus
 
 REGISTERED = "model.json"  # beside phase.json: what Model.register answered
 DIGEST = "digest"  # the tag that tells a model's versions apart, as in the registry
@@ -55,7 +55,9 @@ class AzureV1Engine:
     def __init__(self) -> None:
         self._settings: Settings
         self._workspace: Any = None
+        self._address = ""
         self._run: Any = None
+        self.submitted: JobEntry | None = None
         self._phases: tuple[str, ...] = ()
         self._listener: Listener
         self._again = ""  # what to type where the run fails on the way
@@ -73,11 +75,18 @@ class AzureV1Engine:
         self._settings = settings.read(pipeline)
         faults = [fault for phase in asked for fault in places.faults(pipeline, phase, prepared.params[phase])]
         faults += _model_faults(pipeline, self._settings)
+        faults += [
+            f"{phase}.{name} names a data asset, which azureml-v1 does not read; give a file or a folder"
+            for phase in asked
+            for name in places.named(prepared.params[phase])
+        ]
         if faults:
             raise BadRequest(*faults, next_step="give --set PHASE.NAME=VALUE, or mend params/azure.yaml")
-        snapshot.names(pipeline, (name for phase in asked for name in prepared.code(phase)))
+        needed = snapshot.needed(pipeline, self._settings.conda)
+        snapshot.names(pipeline, [*needed, *(name for phase in asked for name in prepared.code(phase))])
         try:
             named = address.find(prepared.request.workspace or self._settings.workspace)
+            self._address = named.address
             with _asking(BadRequest, f"speak to {named}", _STEP):
                 self._workspace = connect(named)
                 there = self._workspace.compute_targets
@@ -105,6 +114,7 @@ class AzureV1Engine:
             built = build(coming.pipeline, coming.phases, words, self._settings, self._workspace, folder, commit)
             self._run = submit(built, self._settings, str(coming.record["run_id"]))
         self._phases = coming.phases
+        self.submitted = {"name": self._run.id, "workspace": self._address, "link": self._run.get_portal_url()}
         listener.note(f"run {self._run.id}: submitted; {self._run.get_portal_url()}")
 
     def run(self, job: Job, on_cell: "Callable[[CellEvent], None]") -> "Outcome":

@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from runner.execute import CellEvent, Outcome
     from runner.phase import Listener
     from runner.planning import Prepared
-    from runner.record import RunStatus
+    from runner.record import JobEntry, RunStatus
 
 
 class LocalEngine:
     """The default engine."""
 
     remote = False
+    submitted: "JobEntry | None" = None
 
     def check(self, prepared: "Prepared") -> None:
         """Take any request."""

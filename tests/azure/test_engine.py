@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 from cloud.workspace import NAMED
 from runner import lifecycle, record
 from runner.cli import main
-from runner.errors import RunFailed
+from runner.errors import BadRequest, RunFailed
 from runner.record import Record, exit_code
 
 from ..runner.conftest import Project, Watcher
@@ -114,7 +115,11 @@ def test_a_run_comes_back_as_one_from_here(day: Day) -> None:
     assert sorted(path.name for path in (day.first_dir / "notebooks").iterdir()) == [
         f"{phase}.{suffix}" for phase in ("judge", "keep", "make") for suffix in ("html", "ipynb")
     ]
-    assert "3 of 3 gates passed" in (day.first_dir / "report.html").read_text()
+    html = (day.first_dir / "report.html").read_text()
+    assert "3 of 3 gates passed" in html
+    [job] = day.first["jobs"]
+    assert (job["name"], job["workspace"]) == (f"trey-{day.first['run_id']}-1", day.azure.address)
+    assert f'<a href="{escape(job["link"])}">{job["name"]} in azureml://' in html
 
 
 def test_it_ends_registered_and_deployed(day: Day) -> None:
@@ -326,6 +331,45 @@ def test_a_run_that_is_left_goes_on_and_is_collected(day: Day) -> None:
     collected = day.resume()
     assert collected["decision"]["verdict"] == "release", collected["decision"]
     assert (collected["run_id"], day.azure.puts("jobs")) == ("left", ["trey-left-1"])
+
+
+def test_a_data_asset_is_read_by_its_name(day: Day) -> None:
+    [version, *_] = [name.rpartition("/")[2] for name in day.azure.manager.resources if "/data/make-source/" in name]
+    found = day.run(f"make.source=azureml:make-source:{version}", "make.pause=0.03")
+    assert found["decision"]["verdict"] == "release", found["decision"]
+    assert found["phases"]["make"]["scraps"]["rows"]["value"] == 3
+    assert day.azure.puts("data") == []
+    assert day.job()["jobs"]["make"]["inputs"]["source"]["uri"].endswith(f"/data/make-source/versions/{version}")
+
+
+def test_what_the_workspace_lacks_is_told_before_anything_is_sent(day: Day) -> None:
+    path = day.project.root / "params" / "azure.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("gpu-cluster", "gpu-clutser") + "datastore: nope\n")
+    day.begin()
+    try:
+        with pytest.raises(BadRequest) as refused:
+            day.project.run(engine="azureml", sets=("judge.floor=0.21",))
+    finally:
+        path.write_text(before)
+    where = "which workspace compliance in resource group parts does not have"
+    assert refused.value.faults == (
+        f"azure.yaml: computes.gpu is gpu-clutser, {where}; did you mean gpu-cluster?",
+        f"azure.yaml: datastore is nope, {where}; each has workspaceblobstore",
+    )
+    for source, fault in (
+        ("azureml:parts:7", "workspace compliance in resource group parts has no data asset parts of version 7"),
+        ("azureml:parts", "make.source is azureml:parts, which names no version of a data asset; give azureml:N"),
+    ):
+        with pytest.raises(BadRequest, match=fault):
+            day.project.run(engine="azureml", sets=(f"make.source={source}",))
+    ignored = day.project.write(".amlignore", "/data/\n/runner/\n")
+    try:
+        with pytest.raises(BadRequest, match=r"runner/__main__\.py would stay behind: \.amlignore leaves it out"):
+            day.project.run(engine="azureml", sets=("judge.floor=0.21",))
+    finally:
+        ignored.write_text("/data/\n")
+    assert [one for one in day.azure.asked if one.method == "PUT"] == []
 
 
 class Rows(BaseHTTPRequestHandler):

@@ -14,11 +14,11 @@ from cloud.errors import CloudError
 from cloud.identity import credential
 from cloud.storage import download
 from runner.engines import Ahead, Job
-from runner.engines.azureml import following, places, returning, settings, snapshot, state, submission
+from runner.engines.azureml import following, places, presence, returning, settings, snapshot, state, submission
 from runner.engines.azureml.job import output_path
 from runner.errors import BadRequest, RunFailed
 from runner.execute import Outcome
-from runner.record import RunStatus
+from runner.record import JobEntry, RunStatus
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -34,11 +34,13 @@ class AzureEngine:
     remote = True
 
     def __init__(self) -> None:
+        self.submitted: JobEntry | None = None
         self._settings: settings.Settings
         self._workspace: address.Workspace
         self._ml: MLClient
         self._identity: Any = None
         self._state: state.State | None = None
+        self._kinds: dict[tuple[str, str], str]
         self._run_dir: Path
         self._own = False  # whether this very runner submitted the job
         self._run_id = ""
@@ -60,18 +62,13 @@ class AzureEngine:
             self._workspace = address.find(prepared.request.workspace or self._settings.workspace)
             self._identity = credential()
             self._ml = client(self._workspace, self._identity)
-            snapshot.names(pipeline, (name for phase in asked for name in prepared.code(phase)))
-            self._look(tuple(dict.fromkeys(self._settings.compute(phase) for phase in asked)))
+            needed = snapshot.needed(pipeline, self._settings.conda)
+            snapshot.names(pipeline, [*needed, *(name for phase in asked for name in prepared.code(phase))])
+            presence.check(self._ml, self._workspace, self._settings, asked)
+            assets = {one for phase in asked for one in places.named(prepared.params[phase]).values()}
+            self._kinds = presence.kinds(self._ml, self._workspace, assets)
         except CloudError as error:
             raise BadRequest(error.message, next_step=error.next_step) from error
-
-    def _look(self, clusters: tuple[str, ...]) -> None:
-        """Ask the workspace and its clusters whether they are there."""
-        with answering(self._workspace, "look at the workspace"):
-            self._ml.workspaces.get(self._workspace.name)
-        for name in clusters:
-            with answering(self._workspace, f"look at the cluster {name}"):
-                self._ml.compute.get(name)
 
     def expect(self, phase: str, ahead: Callable[[], Ahead], listener: "Listener") -> None:
         """Submit the job of the phases ahead, or find the one that an earlier runner of this run submitted.
@@ -91,15 +88,17 @@ class AzureEngine:
     def _submitted(self, ahead: Ahead) -> state.State:
         earlier = state.load(ahead.run_dir)
         with tempfile.TemporaryDirectory(prefix="trey-azureml-") as folder:
-            package = submission.pack(ahead, self._settings, Path(folder))
+            package = submission.pack(ahead, self._settings, Path(folder), self._kinds)
             if earlier and self._is_of(earlier, package):
                 self._listener.note(f"job {earlier.job}: found again, and followed")
+                self.submitted = {"name": earlier.job, "workspace": earlier.workspace, "link": ""}
                 return earlier
             new = self._next(earlier.number if earlier else 0, package)
             state.save(ahead.run_dir, new)
-            found = submission.submit(self._ml, self._workspace, ahead, self._settings, package, new.job)
+            link = submission.submit(self._ml, self._workspace, ahead, self._settings, package, new.job)
         self._own = True
-        self._listener.note(f"job {new.job}: submitted; {found}")
+        self.submitted = {"name": new.job, "workspace": new.workspace, "link": link}
+        self._listener.note(f"job {new.job}: submitted; {link}")
         return new
 
     def _is_of(self, earlier: state.State, package: submission.Package) -> bool:
@@ -124,11 +123,11 @@ class AzureEngine:
             raise RuntimeError("a phase was asked for that nobody expected")
         with _failing_the_run(self._run_id):
             node = self._follower.follow(job.phase, on_cell, self._listener.note)
-            outcome = self._brought(job, node, self._state)
+            outcome = self._brought(job, node, self._state, self._follower.last_lines(node))
         self._leave(self._state, job.phase)
         return outcome
 
-    def _brought(self, job: Job, node: following.Node, of: state.State) -> Outcome:
+    def _brought(self, job: Job, node: following.Node, of: state.State, log: list[str]) -> Outcome:
         came = job.output_dir.parent / f".{job.phase}.azureml"
         shutil.rmtree(came, ignore_errors=True)
         try:
@@ -136,7 +135,7 @@ class AzureEngine:
                 prefix = output_path(self._run_id, job.phase, of.job)
                 count = download(self._ml, self._identity, self._settings.datastore, prefix, came)
             if not count:
-                return following.without_output(node)
+                return following.without_output(node, log)
             return following.explained(node, returning.take_over(job, came))
         finally:
             shutil.rmtree(came, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ ENDED = ("Completed", "Failed", "Canceled", "NotResponding", "Paused")
 LOST = ("Failed", "Canceled", "NotResponding")  # of a node: there is an error to be told
 LOG = "user_logs/std_log.txt"
 PATIENCE = 600.0  # seconds that a workspace may not answer while a job runs
+_LAST = 5  # lines of a log that a failure is told with
 _CELL = re.compile(r"(?P<phase>\w+): cell (?P<number>\d+) of (?P<total>\d+): (?P<line>.*)")
 
 
@@ -42,6 +43,7 @@ class Follower:
         self._job = job
         self._poll = poll
         self._read: dict[str, int] = {}
+        self._last: dict[str, list[str]] = {}
 
     def follow(self, phase: str, on_cell: Callable[[CellEvent], None], note: Callable[[str], None]) -> Node:
         """Wait until a phase has ended, or the job without it, and tell meanwhile what happens.
@@ -73,6 +75,10 @@ class Follower:
             if node.status in ENDED:
                 return node
             time.sleep(self._poll)
+
+    def last_lines(self, node: Node) -> list[str]:
+        """Give the last lines of a node's log, as far as it was followed."""
+        return self._last.get(node.run, [])
 
     def _node(self, phase: str) -> Node:
         """Give what is known of a phase; where its job has ended without it, that is how it ended, too."""
@@ -113,7 +119,9 @@ class Follower:
             new = read_tail(url, start)
         whole = new[: new.rfind(b"\n") + 1]
         self._read[node.run] = start + len(whole)
-        for line in whole.decode("utf-8", "replace").splitlines():
+        lines = whole.decode("utf-8", "replace").splitlines()
+        self._last[node.run] = [*self._last.get(node.run, []), *lines][-_LAST:]
+        for line in lines:
             if (cell := _CELL.fullmatch(line)) and cell["phase"] == node.phase:
                 number, total = int(cell["number"]), int(cell["total"])
                 on_cell(CellEvent("started", number, number, total, cell["line"], None, "running"))
@@ -121,7 +129,7 @@ class Follower:
 
 def _lateness(node: Any) -> int:
     """Order the nodes of one phase by how much they tell of its end."""
-    return 2 if str(node.status) == "Completed" else int(str(node.status) not in ENDED)
+    return 2 if _status(node) == "Completed" else int(_status(node) not in ENDED)
 
 
 def status_of(ml: "MLClient", workspace: Workspace, job: str) -> str | None:
@@ -136,13 +144,14 @@ def status_of(ml: "MLClient", workspace: Workspace, job: str) -> str | None:
 
 
 def _status(job: Any) -> str:
-    """Give a status as Azure ML spells it: of a job, the SDK gives a member of an enumeration, which prints otherwise."""
+    """Give a status as Azure ML spells it: of a job, the SDK gives a member of an enumeration."""
     return str(getattr(job.status, "value", job.status))
 
 
-def without_output(node: Node) -> Outcome:
-    """Say how a phase ended that left nothing."""
+def without_output(node: Node, log: Sequence[str]) -> Outcome:
+    """Say how a phase ended that left nothing, with the last lines of its log."""
     said = f"it is {node.status} on Azure ML and left no output" + (f": {node.error}" if node.error else "")
+    said += f"; its log ends: {' / '.join(line.strip() for line in log)}" if log else ""
     return Outcome("interrupted" if node.status == "Canceled" else "internal", said)
 
 

@@ -14,6 +14,8 @@ from runner.pipeline import Pipeline
 
 PARAMS = "_trey"  # folder in the snapshot: one params file for each phase
 IGNORE = ".amlignore"
+_ROOMS = ("runner/", "cloud/")  # what `python -m runner` needs on the compute
+_BEGINNING = "runner/__main__.py"
 _COMMIT = "TREY_COMMIT"  # a snapshot is no checkout: what git would tell, delivery.release reads here
 # What a project grows that is no code, where nothing tells what is tracked. What begins with a full stop stays, too.
 _GROWN = {"runs", "registry", "endpoints", "collected", "build", "node_modules", "__pycache__"}
@@ -22,6 +24,13 @@ _GROWN = {"runs", "registry", "endpoints", "collected", "build", "node_modules",
 def told(workspace: str, commit: str | None) -> dict[str, str]:
     """Give the variables that tell a phase which workspace it is in, and which commit its snapshot is of, if any."""
     return {VARIABLE: workspace} | ({_COMMIT: commit} if commit else {})
+
+
+def needed(pipeline: Pipeline, conda: Path) -> list[str]:
+    """Name what every job needs besides the code of its phases: the runner, and what its environment is built from."""
+    rooms = [name for name in _tracked(pipeline.root) if name.startswith(_ROOMS) and name.endswith(".py")]
+    own = [conda.relative_to(pipeline.root).as_posix()] if conda.is_relative_to(pipeline.root) else []
+    return [_BEGINNING, *rooms, *own]
 
 
 def names(pipeline: Pipeline, needed: Iterable[str] = ()) -> list[str]:

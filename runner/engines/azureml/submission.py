@@ -24,16 +24,24 @@ _VERSION_DIGITS = 32
 
 @dataclass(frozen=True)
 class Asset:
-    """A file or folder that travels as a data asset: its version is its digest, so that it is uploaded once."""
+    """A data asset. A file or folder that travels becomes one: its version is its digest, so that it is uploaded once.
+
+    Attributes:
+        name: Its name.
+        version: Its version.
+        kind: What Azure ML calls it: uri_file or uri_folder.
+        path: Where it lies here; None where it was registered by somebody else.
+    """
 
     name: str
     version: str
-    path: Path
+    kind: str
+    path: Path | None = None
 
     @property
     def reference(self) -> dict[str, str]:
         """How a job names it."""
-        return {"type": registered.kind(self.path), "path": f"azureml:{self.name}:{self.version}"}
+        return {"type": self.kind, "path": f"azureml:{self.name}:{self.version}"}
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,14 @@ class Package:
     digests: dict[str, str]
 
 
-def pack(ahead: Ahead, settings: Settings, folder: Path) -> Package:
+def pack(ahead: Ahead, settings: Settings, folder: Path, kinds: Mapping[tuple[str, str], str]) -> Package:
     """Write the snapshot and gather the data assets of a job into an empty folder.
+
+    Args:
+        ahead: What is to run.
+        settings: Where.
+        folder: Where to.
+        kinds: What each data asset is that a parameter names, by name and version.
 
     Raises:
         BadRequest: A file that a phase needs would stay behind.
@@ -62,7 +76,9 @@ def pack(ahead: Ahead, settings: Settings, folder: Path) -> Package:
     for phase in ahead.phases:
         local = places.travelling(pipeline, phase, ahead.params[phase])
         assets[phase] = {name: _asset(f"{phase}-{name}", path) for name, path in local.items()}
-        filled = {name for name in ahead.params[phase] if name in local}
+        named = places.named(ahead.params[phase])
+        assets[phase] |= {name: Asset(*asset, kinds[asset]) for name, asset in named.items()}
+        filled = {*local, *named}
         params[phase] = {name: value for name, value in ahead.params[phase].items() if name not in filled}
         for name in pipeline.edges[phase]:
             if name not in ahead.phases:
@@ -72,7 +88,7 @@ def pack(ahead: Ahead, settings: Settings, folder: Path) -> Package:
     digests = {}
     for phase in ahead.phases:
         read = {
-            name: one.version
+            name: f"{one.name}:{one.version}"
             for name, one in assets[phase].items()
             if name.removesuffix("_dir") not in pipeline.edges[phase]
         }
@@ -92,7 +108,7 @@ def pack(ahead: Ahead, settings: Settings, folder: Path) -> Package:
 def submit(  # noqa: PLR0913, PLR0917
     ml: "MLClient", workspace: Workspace, ahead: Ahead, settings: Settings, package: Package, name: str
 ) -> str:
-    """Upload, submit, and give where people look at the job.
+    """Upload, submit, and give where people look at the job; empty where Azure ML does not say.
 
     Raises:
         CloudError: Azure ML does not take it.
@@ -125,11 +141,12 @@ def submit(  # noqa: PLR0913, PLR0917
     record.write_atomic(ahead.run_dir / JOB, text.replace(str(package.folder / CODE), CODE).encode())
     with answering(workspace, f"submit job {name}"), quietly():
         made = ml.jobs.create_or_update(load_job(path))
-    return str(made.studio_url or made.name)
+    return str(made.studio_url or "")
 
 
 def _asset(name: str, path: Path) -> Asset:
-    return Asset(name.replace("_", "-"), fingerprint.path_digest(path)[:_VERSION_DIGITS], path)
+    version = fingerprint.path_digest(path)[:_VERSION_DIGITS]
+    return Asset(name.replace("_", "-"), version, registered.kind(path), path)
 
 
 def _settled(ahead: Ahead, phase: str, folder: Path) -> Asset:
@@ -141,7 +158,7 @@ def _settled(ahead: Ahead, phase: str, folder: Path) -> Asset:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             whole.update(f"{path.relative_to(folder)}\0{fingerprint.file_digest(path)}\n".encode())
-    return Asset(f"{phase}-output", whole.hexdigest()[:_VERSION_DIGITS], folder)
+    return Asset(f"{phase}-output", whole.hexdigest()[:_VERSION_DIGITS], registered.kind(folder), folder)
 
 
 def _environment(ml: "MLClient", workspace: Workspace, settings: Settings) -> None:
@@ -153,7 +170,9 @@ def _environment(ml: "MLClient", workspace: Workspace, settings: Settings) -> No
 
 
 def _upload(ml: "MLClient", workspace: Workspace, asset: Asset, why: str) -> None:
-    """Register a data asset, and upload it, unless this very version is there."""
+    """Register a data asset of this machine, and upload it, unless this very version is there."""
+    if asset.path is None:
+        return
     with answering(workspace, f"upload {asset.path} ({why})"), quietly():
         if registered.found(lambda: ml.data.get(asset.name, version=asset.version)) is None:
             ml.data.create_or_update(registered.data(asset.name, asset.version, asset.path))
