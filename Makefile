@@ -1,5 +1,6 @@
 # make run   the lifecycle: 100,000 generated descriptions, from data to a deployment on this machine
 # make test  formatting, types, arrows between the rooms, secrets, and all tests
+# make nightly  what takes too long for each change: this very lifecycle on Azure ML, on loopback (needs npm)
 # make lab   JupyterLab with everything in it (.venv-lab, from the pins of environment.yml)
 # make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
 # make azurite  what the tests need to store in blob storage: Microsoft's Azurite; without npm, they are skipped
@@ -19,7 +20,7 @@ export JUPYTER_PLATFORM_DIRS := 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help run test lint lab node azurite jax azureml-v1 inference-server lock secrets benchmark
+.PHONY: help run test nightly lint lab node azurite jax azureml-v1 inference-server lock secrets benchmark
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -30,6 +31,9 @@ run: .venv/ready
 WORKERS ?= 2
 test: .venv/ready lint
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+nightly: .venv/ready azurite
+	$(BIN)/pytest -m nightly $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -26,7 +26,6 @@ _PARENT = re.compile(r"\$\{\{parent\.inputs\.(\w+)\}\}")
 _BINDING = re.compile(r"\$\{\{(inputs|outputs)\.(\w+)\}\}")
 _PATHS = re.compile(r"azureml://(?:.*/)?datastores/[^/]+/paths/(.*)")
 LOG = "user_logs/std_log.txt"
-LIMIT = 120.0  # seconds that a node may take
 TICK = 0.1
 
 
@@ -44,6 +43,7 @@ class Compute:
         before: Is called before a node's command line runs, with its working directory.
         preempt: When the machine of a phase is taken away, once, in the middle of its work.
         hold: Where it is set, nodes wait for it before they start.
+        limit: Seconds that a node may take.
         late: Whether a job says how it and its nodes ended only when all has.
         ran: What ran: the phase, its command line and how it ended.
     """
@@ -53,6 +53,7 @@ class Compute:
     before: Any = None
     preempt: dict[str, Callable[[], bool]] = field(default_factory=dict)
     hold: threading.Event | None = None
+    limit: float = 120.0
     late: bool = False
     ran: list[tuple[str, str, int]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -68,7 +69,7 @@ class Compute:
     def wait(self) -> None:
         """Wait until every job has ended; fail where this compute itself went wrong."""
         for thread in self._threads:
-            thread.join(LIMIT)
+            thread.join(self.limit)
             assert not thread.is_alive(), "a job does not end"
         assert not self.broken, self.broken
 
@@ -131,9 +132,7 @@ class Compute:
         where = self.folder / f"{child.name}-{len(self.ran)}-{time.monotonic_ns()}"
         code = where / "wd"
         self._write(code, self.azure.data.storage.below(self._code(spec["code"])))
-        inputs = {
-            name: self._input(where / "in" / name, value, properties) for name, value in node.get("inputs", {}).items()
-        }
+        inputs = {name: self._input(where / "in" / name, value, properties) for name, value in _inputs(node).items()}
         outputs = {name: where / "out" / name for name in node["outputs"]}
         for folder in outputs.values():
             folder.mkdir(parents=True)
@@ -172,7 +171,7 @@ class Compute:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            until, kept = time.monotonic() + LIMIT, -1
+            until, kept = time.monotonic() + self.limit, -1
             while process.poll() is None:
                 size = log.stat().st_size
                 if size > max(kept, 0) or kept < 0:
@@ -241,9 +240,13 @@ class _TakenAway(Exception):
     """The machine is gone; the service starts the node again on another."""
 
 
+def _inputs(node: dict[str, Any]) -> dict[str, Any]:
+    return node.get("inputs") or {}  # the SDK sends none where there are none
+
+
 def _reads(node: dict[str, Any]) -> set[str]:
     return {
         found[1]
-        for value in node.get("inputs", {}).values()
+        for value in _inputs(node).values()
         if (found := _OUTPUT.fullmatch(str(value.get("value") or value.get("uri"))))
     }
