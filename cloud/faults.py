@@ -96,7 +96,7 @@ def _not_found(workspace: Workspace, doing: str, code: str, said: str) -> NotFou
     if code in lacking:
         return NotFound(f"cannot {doing}: {lacking[code]}", next_step="az account show")
     if named:
-        step = f"az ml workspace list --resource-group {workspace.group}, or trey azure provision"
+        step = f"az ml workspace list --resource-group {workspace.group}"
         return NotFound(f"cannot {doing}: there is no {workspace}", next_step=step)
     return NotFound(f"cannot {doing}: {said} ({code})", next_step="trey azure doctor")
 

@@ -181,3 +181,24 @@ def test_a_gate_that_stops_the_run_keeps_it_from_the_registry(estate: Estate) ->
     assert estate.models() == {1: ["production", "staging"]}
     assert estate.trey("decision", "stopped", "--to", "staging").startswith("staging does not take stopped: ")
     assert estate.ask("staging", BAD)["model"]["version"] == 1
+
+
+def test_a_second_model_takes_over_and_is_taken_back(estate: Estate) -> None:
+    """As docs/PIPELINE.md does it: the compute registers; the release, with its canary, is a step of its own."""
+    found = estate.run("second", "--to", "register", "--set", "train.seed=8")
+    assert found["decision"]["verdict"] == "incomplete", found["decision"]  # as asked, without deploy
+    assert estate.ran == [(phase, 0) for phase in PHASES[1:-1]]
+    assert estate.trey("decision", "second", "--to", "staging").startswith("staging takes second: ")
+    released = estate.trey("release", "second", "--to", "staging")
+    assert "staging: released: connected-car version 2" in released
+    assert {deployment for _, deployment, _ in estate.azure.mirrored} == {"green"}
+    assert estate.ask("staging", BAD)["model"]["version"] == 2
+    assert estate.models() == {1: ["production"], 2: ["staging"]}
+    estate.trey("smoke", "--env", "staging", "--of", "second")
+
+    said = estate.trey("rollback", "--env", "staging", "--of", "second")
+    assert "staging answers with connected-car version 1" in said
+    assert "champion of staging: version 1\n" in said
+    assert estate.ask("staging", BAD)["model"]["version"] == 1
+    assert estate.models() == {1: ["production", "staging"], 2: []}
+    estate.trey("smoke", "--env", "staging", "--of", "first")

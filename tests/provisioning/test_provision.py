@@ -132,7 +132,7 @@ def test_a_failure_on_the_way_leaves_the_rest_to_the_next_plan(trey: Trey, azure
 
 def test_a_workspace_that_does_not_exist_is_told(trey: Trey, azure: Azure) -> None:
     other = azure.address.replace(azure.address.rpartition("/")[2], "elsewhere")
-    done = trey("provision", "--plan", "--workspace", other, exit_code=1)
+    done = trey("provision", "--plan", "--workspace", other, exit_code=2)
     assert "workspace elsewhere" in done.stderr
     assert "next: " in done.stderr
 
