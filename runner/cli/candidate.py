@@ -1,7 +1,6 @@
 """The release that a run would make: what people approve, and what `trey release` brings to an environment."""
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,6 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     """
     from delivery import release
     from delivery.approvals import release_digest
-    from delivery.external import champion_state
     from delivery.files import canonical
 
     pipeline = pipeline_of(run_dir, found)
@@ -148,21 +146,12 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
         said = (f"{name}: {gate['verdict']}: {gates.said(gate)}" for gate in stopping)
         raise NotReleasable(*dict.fromkeys(said), next_step=next_step.past(stopping, found, name))
     model = _model(name, found, judgement, phase)
-    compared = [] if was_live(found, phase, environment) else list(_compared(judgement))
-    own = champion_state(model["model_version"], model["digest"])  # where this very model is champion by now
-    changed = [
-        f"{name}: {planning.place_name(state['uri'])} changed since {read_by}"
-        for read_by, state in compared
-        if _now(state["uri"], pipeline) not in (state["sha256"], own)
-    ]
-    if changed:
-        raise NotReleasable(*changed, next_step=next_step.anew(found))
+    compared = [] if was_live(found, phase, environment) else _compared(found, pipeline, judgement, model)
     manifest = release.manifest(**model, gates=[dict(gate) for gate in judgement.gates])
     folder = run_dir / FOLDER
     folder.mkdir(exist_ok=True)
     record.write_atomic(folder / FILE, canonical(manifest))
-    states = [state for _, state in compared]
-    return Candidate(pipeline, folders, judgement.gates, manifest, release_digest(manifest), states)
+    return Candidate(pipeline, folders, judgement.gates, manifest, release_digest(manifest), compared)
 
 
 def was_live(found: Record, phase: str, environment: str) -> bool:
@@ -173,11 +162,27 @@ def was_live(found: Record, phase: str, environment: str) -> bool:
     return bool(there and found["status"] == "succeeded") or (environment, "succeeded") in ended
 
 
-def _compared(judgement: single.Judgement) -> Iterator[tuple[str, ExternalState]]:
-    """Give the places outside the run that its evidence rests on, as they were, each with the phase that read it."""
-    for phase, entry in judgement.evidence.items():
-        for state in entry["external"]:
-            yield phase, state
+def _compared(
+    found: Record, pipeline: Pipeline, judgement: single.Judgement, model: dict[str, Any]
+) -> list[ExternalState]:
+    """Give the places outside the run that its evidence rests on: each is as it was, or the model is champion by now.
+
+    Raises:
+        NotReleasable: One of them is not.
+        BadRequest: One of them cannot be read.
+    """
+    from delivery.external import champion_state
+
+    as_champion = champion_state(model["model_version"], model["digest"])
+    states = [(phase, state) for phase, entry in judgement.evidence.items() for state in entry["external"]]
+    changed = [
+        f"{found['run_id']}: {planning.place_name(state['uri'])} changed since {phase}"
+        for phase, state in states
+        if _now(state["uri"], pipeline) not in (state["sha256"], as_champion)
+    ]
+    if changed:
+        raise NotReleasable(*changed, next_step=next_step.anew(found))
+    return [state for _, state in states]
 
 
 def _now(uri: str, pipeline: Pipeline) -> str:
