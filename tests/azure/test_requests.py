@@ -76,7 +76,7 @@ def test_all_faults_of_the_settings_are_told_at_once(project: Project) -> None:
 
 def test_without_settings_the_file_is_named(project: Project) -> None:
     (project.root / "params" / "azure.yaml").unlink()
-    assert "params/azure.yaml" in str(refused(project))
+    assert "params/azure.yaml" in str(refused(project, workspace=SOME))
 
 
 def test_what_means_something_here_alone_is_refused(project: Project) -> None:
@@ -90,8 +90,9 @@ def test_what_means_something_here_alone_is_refused(project: Project) -> None:
 
 def test_a_gate_whose_evidence_would_not_travel_is_refused(project: Project) -> None:
     text = (project.root / "params" / "pipeline.yaml").read_text()
-    project.pipeline(text.replace("  keep: [", "  keep: [{scrap: make.rows, min: 1}, "))
-    assert "a gate of keep asks make.rows, but keep does not read make's folder" in str(refused(project))
+    project.pipeline(text.replace("  keep:\n", "  keep:\n    - {scrap: make.rows, min: 1}\n", 1))
+    said = "a gate of keep asks make.rows, but keep does not read make's folder"
+    assert said in str(refused(project, workspace=SOME))
 
 
 def test_a_file_that_would_stay_behind_is_refused(project: Project) -> None:
@@ -112,7 +113,8 @@ def test_a_workspace_or_a_cluster_that_does_not_exist_is_told(azure: Azure, proj
     said = "cannot look at the workspace: there is no workspace other in resource group parts"
     assert refused(project, workspace=elsewhere).faults == (said,)
     project.write("params/azure.yaml", small.SETTINGS.replace("gpu-cluster", "gpu-missing"))
-    assert "cannot look at the cluster gpu-missing" in str(refused(project))
+    said = "azure.yaml: computes.gpu is gpu-missing, which workspace compliance in resource group parts does not have"
+    assert refused(project).faults == (f"{said}; allowed are cpu-cluster, gpu-cluster",)
     assert not [one for one in azure.asked if one.method != "GET"]
 
 
