@@ -233,13 +233,10 @@ def _void(entry: SignOff, signed: SignedRelease, now: datetime) -> str:
 def _changed(entry: SignOff, release: Mapping[str, Any]) -> str:
     """Say what of a release is another than when it was approved."""
     given, here = entry.get("release_parts"), _part_digests(release)
-    known = given if isinstance(given, dict) else {}
-    if (
-        parts := sorted(name for name in known.keys() | here.keys() if known.get(name) != here.get(name))
-        if known
-        else []
-    ):
-        return f"since then {' and '.join(parts)} of the release changed"
+    if isinstance(given, dict) and given:  # an older approval has none
+        names = sorted(name for name in given.keys() | here.keys() if given.get(name) != here.get(name))
+        if names:
+            return f"since then {' and '.join(names)} of the release changed"
     return f"it was given for release {entry['release_sha256'][:12]}…, and this is {release_digest(release)[:12]}…"
 
 

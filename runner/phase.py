@@ -145,14 +145,11 @@ def tell_cells(phase: str, events: Events, listener: Listener) -> Callable[["Cel
     """
 
     def on_cell(event: "CellEvent") -> None:
-        details: dict[str, Any] = {"phase": phase, "cell": event.cell}
-        if event.kind == "ended":
-            details |= {"status": event.status, "seconds": event.seconds}
-        else:
+        if event.kind != "ended":
             listener.cell(phase, event.number, event.total, event.first_line)
-        if event.kind == "printed":
-            return
-        events.write(f"cell-{event.kind}", **details)
+        if event.kind != "printed":
+            ended = {"status": event.status, "seconds": event.seconds} if event.kind == "ended" else {}
+            events.write(f"cell-{event.kind}", phase=phase, cell=event.cell, **ended)
 
     return on_cell
 

@@ -241,6 +241,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def minute(time: str) -> str:
+    """Give a time of the record as people read it: 2026-11-23 10:15 UTC."""
+    return f"{time[:16].replace('T', ' ')} UTC"
+
+
 def new_run_id() -> str:
     """Make a name that sorts by time and does not meet another: 20261123-101500-3f2a."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -432,11 +437,10 @@ def _at_work(run_dir: Path) -> str:
         return ""
     for entry in found.get("releases", []):
         if entry["status"] == "running":
-            since = entry["at"][:16].replace("T", " ")
-            return f": it is released to {entry['environment']} for {entry['by']}, since {since} UTC"
+            return f": it is released to {entry['environment']} for {entry['by']}, since {minute(entry['at'])}"
     for phase, one in found["phases"].items():
         if one["status"] == "running":
-            return f": {phase} runs, since {str(one['started_at'])[:16].replace('T', ' ')} UTC"
+            return f": {phase} runs, since {minute(str(one['started_at']))}"
     return ""
 
 

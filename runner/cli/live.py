@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from runner import record
-from runner.cli import options
 from runner.errors import BadRequest
+from runner.record import Record
 
 
 def project(pipeline: Path | None) -> Path:
@@ -76,15 +75,9 @@ def model_in(store: str, environment: str, model_name: str | None, command: str)
     )
 
 
-def parameters_of(name: str | None, pipeline: Path | None, runs: Path | None) -> dict[str, Any]:
-    """Give what a run's phases were given, such as stores, of one name what the first was given; none without a run.
-
-    Raises:
-        BadRequest: There is no such run.
-    """
-    if name is None:
-        return {}
-    phases = record.load(options.run_folder(name, pipeline, runs))["phases"].values()
+def parameters_of(found: Record | None) -> dict[str, Any]:
+    """Give what a run's phases were given, such as stores, of one name what the first was given; none without a run."""
+    phases = found["phases"].values() if found else ()
     return {key: value for entry in reversed(phases) for key, value in entry["params"].items()}
 
 

@@ -123,11 +123,11 @@ def _summary(found: Record, run_dir: Path) -> str:
     for gate in found["gates"]:
         lines.append(f"gate of {gate['phase']}: {gate['verdict']}: {gates.said(gate)}")
     lines += [
-        f"{one['kind']} of {one['subject']} by {one['by']}, {one['at'][:16].replace('T', ' ')} UTC: {one['comment']}"
+        f"{one['kind']} of {one['subject']} by {one['by']}, {record.minute(one['at'])}: {one['comment']}"
         for one in found.get("sign_offs", [])
     ]
     lines += [
-        f"release to {one['environment']} by {one['by']}, {one['at'][:16].replace('T', ' ')} UTC: {one['status']}"
+        f"release to {one['environment']} by {one['by']}, {record.minute(one['at'])}: {one['status']}"
         + (f": {one['reason']}" if one["reason"] else f", {one['folder']}")
         for one in found.get("releases", [])
     ]

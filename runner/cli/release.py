@@ -115,13 +115,14 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.endpoint import Endpoint
     from delivery.errors import DeliveryError, EndpointBusy
 
-    given = live.parameters_of(run_name, pipeline, runs)
+    run_dir = options.run_folder(run_name, pipeline, runs) if run_name is not None else None
+    found = record.load(run_dir) if run_dir else None
+    given = live.parameters_of(found)
     endpoint_store = endpoint_store or given.get("endpoint_store")
     endpoints = live.endpoints(endpoint_store, pipeline)
     registry_store = registry_store or given.get("registry_store")
-    if run_name is not None:
-        run_dir = options.run_folder(run_name, pipeline, runs)
-        model_name = _live_of(run_dir, endpoints, environment)
+    if run_dir and found:
+        model_name = _live_of(run_dir, found, endpoints, environment)
         if model_name is None:
             said = f"nothing that {run_dir.name} released is live in {environment}; nothing was switched"
             result = {"environment": environment, "run_id": run_dir.name, "switched": False}
@@ -173,7 +174,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
 
 
-def _live_of(run_dir: Path, store: str, environment: str) -> str | None:
+def _live_of(run_dir: Path, found: Record, store: str, environment: str) -> str | None:
     """Give the name under which what a run released is live; where its release was killed on the way, end that.
 
     Raises:
@@ -183,32 +184,32 @@ def _live_of(run_dir: Path, store: str, environment: str) -> str | None:
     from delivery.endpoint import Endpoint, live_models
     from delivery.errors import DeliveryError
 
-    found = record.load(run_dir)
     digest = gates.judged_digest(found["phases"], "")
     there = [entry["status"] for entry in found.get("releases", []) if entry["environment"] == environment]
-    phase = candidate.pipeline_of(run_dir, found).release.phase
-    # Or the same model is live because another run released it.
-    went_through = there[-1] == "succeeded" if there else candidate.was_live(found, phase, environment)
+    own = candidate.pipeline_of(run_dir, found).release.phase
+    went_through = there[-1] == "succeeded" if there else candidate.was_live(found, own, environment)
     try:
         for name in live_models(store, environment):
             endpoint = Endpoint(store, name, environment)
             at_work, beside = endpoint.live(), endpoint.standby()
-            if at_work and at_work.digest == digest and (went_through or not there):
+            if at_work and at_work.digest == digest:  # also where another run released it
                 if went_through:
                     return name
-                said = (
-                    f"{name} version {at_work.version}, which {run_dir.name} has judged, is live in {environment}, and "
-                )
-                said += (
-                    "no record here says who released it: a release of this run whose record was lost, or another run"
-                )
-                raise RunFailed(said, next_step=f"trey smoke --env {environment}, or trey rollback --env {environment}")
+                if not there:
+                    raise _unrecorded(run_dir.name, f"{name} version {at_work.version}", environment)
             if beside and beside.digest == digest:
                 endpoint.claim()
                 endpoint.release()
     except DeliveryError as error:
         raise BadRequest(str(error), next_step=f"trey rollback --env {environment}") from error
     return None
+
+
+def _unrecorded(run: str, model: str, environment: str) -> RunFailed:
+    """Say that a run's model is live, and that a person must find out who released it."""
+    said = f"{model}, which {run} has judged, is live in {environment}, and no record here says who released it: "
+    said += "a release of this run whose record was lost, or another run"
+    return RunFailed(said, next_step=f"trey smoke --env {environment}, or trey rollback --env {environment}")
 
 
 def _checked(run_dir: Path, found: Record, environment: str) -> "Candidate":

@@ -86,7 +86,7 @@ def approve(  # noqa: PLR0913, PLR0917 - one for each option
         _add(found, *decided)
     lines = [f"approved for {environment}: {new.name}, release {new.sha256[:12]}…"]
     for one in decided:
-        until = f"until {one['expires_at'][:16].replace('T', ' ')} UTC"
+        until = f"until {record.minute(one['expires_at'])}"
         lines.append(f"by {approvals.said(one)}, {until}: {one['comment']}")
     said = (
         f"Azure DevOps let them approve {os.environ[STAGE]}" if asked_there else f"the name {decided[0]['by']} {TRUST}"

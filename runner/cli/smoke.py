@@ -45,8 +45,9 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
     from delivery.errors import DeliveryError
     from delivery.smoke import smoke_test
 
-    given = live.parameters_of(run_name, pipeline, runs)
-    wanted = _digest_of(run_name, pipeline, runs) if run_name else ""
+    found = record.load(options.run_folder(run_name, pipeline, runs)) if run_name else None
+    given = live.parameters_of(found)
+    wanted = gates.judged_digest(found["phases"], "") if found else ""
     endpoints = live.endpoints(endpoint_store or given.get("endpoint_store"), pipeline)
     name = live.model_in(endpoints, environment, model_name or given.get("model_name"), "trey smoke")
     endpoint = Endpoint(endpoints, name, environment)
@@ -69,12 +70,6 @@ def smoke(  # noqa: PLR0913, PLR0917 - one for each option
     if report.failures:
         faults = (f"{check.name}: {check.detail}" for check in report.failures)
         raise RunFailed(*faults, next_step=f"trey rollback --env {environment}")
-
-
-def _digest_of(run_name: str, pipeline: Path | None, runs: Path | None) -> str:
-    """Give the digest of the model that a run judged."""
-    found = record.load(options.run_folder(run_name, pipeline, runs))
-    return gates.judged_digest(found["phases"], "")
 
 
 def _as_json(environment: str, name: str, version: int, report: "SmokeReport") -> dict[str, object]:

@@ -55,7 +55,6 @@ class AzureV1Engine:
     def __init__(self) -> None:
         self._settings: Settings
         self._workspace: Any = None
-        self._address = ""
         self._run: Any = None
         self.submitted: JobEntry | None = None
         self._phases: tuple[str, ...] = ()
@@ -82,11 +81,10 @@ class AzureV1Engine:
         ]
         if faults:
             raise BadRequest(*faults, next_step="give --set PHASE.NAME=VALUE, or mend params/azure.yaml")
-        needed = snapshot.needed(pipeline, self._settings.conda)
-        snapshot.names(pipeline, [*needed, *(name for phase in asked for name in prepared.code(phase))])
+        code = (name for phase in asked for name in prepared.code(phase))
+        snapshot.check(pipeline, code, self._settings.conda)
         try:
             named = address.find(prepared.request.workspace or self._settings.workspace)
-            self._address = named.address
             with _asking(BadRequest, f"speak to {named}", _STEP):
                 self._workspace = connect(named)
                 there = self._workspace.compute_targets
@@ -114,8 +112,9 @@ class AzureV1Engine:
             built = build(coming.pipeline, coming.phases, words, self._settings, self._workspace, folder, commit)
             self._run = submit(built, self._settings, str(coming.record["run_id"]))
         self._phases = coming.phases
-        self.submitted = {"name": self._run.id, "workspace": self._address, "link": self._run.get_portal_url()}
-        listener.note(f"run {self._run.id}: submitted; {self._run.get_portal_url()}")
+        where, link = _address(self._workspace), self._run.get_portal_url()
+        self.submitted = {"name": self._run.id, "workspace": where, "link": link}
+        listener.note(f"run {self._run.id}: submitted; {link}")
 
     def run(self, job: Job, on_cell: "Callable[[CellEvent], None]") -> "Outcome":
         """Wait for the phase's step, bring back its folder and its notebook, and check them."""
@@ -257,7 +256,7 @@ def build(  # noqa: PLR0913, PLR0917  # what runs, where, and whom the SDK asks
     from azureml.pipeline.core import PipelineData
     from azureml.pipeline.steps import CommandStep
 
-    named = address.Workspace(workspace.subscription_id, workspace.resource_group, workspace.name).address
+    named = _address(workspace)
     store = Datastore.get(workspace, where.datastore)
     outputs = {phase: PipelineData(f"{phase}_dir", datastore=store, is_directory=True) for phase in phases}
     environment = Environment.from_conda_specification(where.environment, str(where.conda))
@@ -290,6 +289,11 @@ def build(  # noqa: PLR0913, PLR0917  # what runs, where, and whom the SDK asks
     if faults:
         raise BadRequest(*(f"azureml-v1: {fault}" for fault in faults), next_step="trey plan")
     return built
+
+
+def _address(workspace: Any) -> str:
+    """Give the address of an azureml Workspace, as parameters and records hold it."""
+    return address.Workspace(workspace.subscription_id, workspace.resource_group, workspace.name).address
 
 
 def submit(built: Any, where: Settings, run_id: str) -> Any:

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from cloud.workspace import NAMED
 from runner import lifecycle, record
 from runner.cli import main
-from runner.errors import BadRequest, RunFailed
+from runner.errors import RunFailed
 from runner.record import Record, exit_code
 
 from ..runner.conftest import Project, Watcher
@@ -340,36 +340,6 @@ def test_a_data_asset_is_read_by_its_name(day: Day) -> None:
     assert found["phases"]["make"]["scraps"]["rows"]["value"] == 3
     assert day.azure.puts("data") == []
     assert day.job()["jobs"]["make"]["inputs"]["source"]["uri"].endswith(f"/data/make-source/versions/{version}")
-
-
-def test_what_the_workspace_lacks_is_told_before_anything_is_sent(day: Day) -> None:
-    path = day.project.root / "params" / "azure.yaml"
-    before = path.read_text()
-    path.write_text(before.replace("gpu-cluster", "gpu-clutser") + "datastore: nope\n")
-    day.begin()
-    try:
-        with pytest.raises(BadRequest) as refused:
-            day.project.run(engine="azureml", sets=("judge.floor=0.21",))
-    finally:
-        path.write_text(before)
-    where = "which workspace compliance in resource group parts does not have"
-    assert refused.value.faults == (
-        f"azure.yaml: computes.gpu is gpu-clutser, {where}; did you mean gpu-cluster?",
-        f"azure.yaml: datastore is nope, {where}; each has workspaceblobstore",
-    )
-    for source, fault in (
-        ("azureml:parts:7", "workspace compliance in resource group parts has no data asset parts of version 7"),
-        ("azureml:parts", "make.source is azureml:parts, which names no version of a data asset; give azureml:N"),
-    ):
-        with pytest.raises(BadRequest, match=fault):
-            day.project.run(engine="azureml", sets=(f"make.source={source}",))
-    ignored = day.project.write(".amlignore", "/data/\n/runner/\n")
-    try:
-        with pytest.raises(BadRequest, match=r"runner/__main__\.py would stay behind: \.amlignore leaves it out"):
-            day.project.run(engine="azureml", sets=("judge.floor=0.21",))
-    finally:
-        ignored.write_text("/data/\n")
-    assert [one for one in day.azure.asked if one.method == "PUT"] == []
 
 
 class Rows(BaseHTTPRequestHandler):

@@ -118,6 +118,34 @@ def test_a_workspace_or_a_cluster_that_does_not_exist_is_told(azure: Azure, proj
     assert not [one for one in azure.asked if one.method != "GET"]
 
 
+def test_all_that_the_workspace_lacks_is_told_at_once(azure: Azure, project: Project) -> None:
+    text = small.SETTINGS.replace("gpu-cluster", "gpu-clutser")
+    project.write("params/azure.yaml", f"{text}datastore: nope\n")
+    where = "which workspace compliance in resource group parts does not have"
+    assert refused(project).faults == (
+        f"azure.yaml: computes.gpu is gpu-clutser, {where}; did you mean gpu-cluster?",
+        f"azure.yaml: datastore is nope, {where}; each has workspaceblobstore",
+    )
+    assert [one for one in azure.asked if one.method == "PUT"] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("azureml:parts:7", "workspace compliance in resource group parts has no data asset parts of version 7"),
+        ("azureml:parts", "make.source is azureml:parts, which names no version of a data asset; give azureml:N"),
+    ],
+)
+def test_data_that_no_asset_of_that_name_holds_is_told(azure: Azure, project: Project, source: str, fault: str) -> None:
+    assert fault in str(refused(project, sets=(f"make.source={source}",)))
+    assert [one for one in azure.asked if one.method == "PUT"] == []
+
+
+def test_the_runner_may_not_stay_behind(project: Project) -> None:
+    project.write(".amlignore", "/data/\n/runner/\n")
+    assert "runner/__main__.py would stay behind: .amlignore leaves it out" in str(refused(project, workspace=SOME))
+
+
 def test_a_workspace_is_for_the_engines_of_azure(project: Project) -> None:
     with pytest.raises(BadRequest, match="it is for --engine azureml or azureml-v1, and this is local"):
         project.run(workspace="azureml://workspace")

@@ -10,9 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -44,11 +43,9 @@ class Estate:
     azure: Azure
     compute: Compute
     root: Path
-    took: dict[str, float] = field(default_factory=dict)
 
     def trey(self, *words: str, exit_code: int = 0) -> str:
         """Type a command in the repository, with its code alone, and give what it says; fail where it ends amiss."""
-        started = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "runner", *words],
             cwd=self.root,
@@ -59,7 +56,6 @@ class Estate:
             timeout=LIMIT,
             check=False,
         )
-        self.took[" ".join(words)] = round(time.monotonic() - started, 1)
         assert done.returncode == exit_code, f"trey {' '.join(words)}: {done.returncode}\n{done.stdout[-6000:]}"
         self.compute.wait()
         return done.stdout

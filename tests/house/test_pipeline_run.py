@@ -48,7 +48,7 @@ def push(checkout: Path, tmp_path: Path) -> Iterator[Push]:
 
         def pushed(number: str, dies: Any = None, **parameters: str) -> Agent:
             predefined = {
-                "Build.SourceBranch": parameters.pop("branch", "refs/heads/main"),
+                "Build.SourceBranch": "refs/heads/main",
                 "Build.BuildNumber": number,
                 "Build.BuildId": str(devops.BUILD),
                 "Build.RequestedForEmail": "ada@example.org",

@@ -62,8 +62,8 @@ class AzureEngine:
             self._workspace = address.find(prepared.request.workspace or self._settings.workspace)
             self._identity = credential()
             self._ml = client(self._workspace, self._identity)
-            needed = snapshot.needed(pipeline, self._settings.conda)
-            snapshot.names(pipeline, [*needed, *(name for phase in asked for name in prepared.code(phase))])
+            code = (name for phase in asked for name in prepared.code(phase))
+            snapshot.check(pipeline, code, self._settings.conda)
             presence.check(self._ml, self._workspace, self._settings, asked)
             assets = {one for phase in asked for one in places.named(prepared.params[phase]).values()}
             self._kinds = presence.kinds(self._ml, self._workspace, assets)

@@ -1,4 +1,4 @@
-"""What of a phase's parameters lies on this machine: it travels as a data asset, or cannot travel at all."""
+"""Where what a phase reads lies: on this machine, from which it travels or cannot, or in a data asset by its name."""
 
 import re
 from collections.abc import Iterator, Mapping

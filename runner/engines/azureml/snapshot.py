@@ -26,15 +26,18 @@ def told(workspace: str, commit: str | None) -> dict[str, str]:
     return {VARIABLE: workspace} | ({_COMMIT: commit} if commit else {})
 
 
-def needed(pipeline: Pipeline, conda: Path) -> list[str]:
-    """Name what every job needs besides the code of its phases: the runner, and what its environment is built from."""
-    rooms = [name for name in _tracked(pipeline.root) if name.startswith(_ROOMS) and name.endswith(".py")]
+def check(pipeline: Pipeline, code: Iterable[str], conda: Path) -> None:
+    """Look whether all that a run needs would travel: its phases' code, and what its environment is built from.
+
+    Raises:
+        BadRequest: Something would stay behind; every fault is listed.
+    """
     own = [conda.relative_to(pipeline.root).as_posix()] if conda.is_relative_to(pipeline.root) else []
-    return [_BEGINNING, *rooms, *own]
+    names(pipeline, [*own, *code])
 
 
 def names(pipeline: Pipeline, needed: Iterable[str] = ()) -> list[str]:
-    """Name the files that travel.
+    """Name the files that travel; the runner is among them, or no phase could begin.
 
     Args:
         pipeline: Whose code.
@@ -51,7 +54,8 @@ def names(pipeline: Pipeline, needed: Iterable[str] = ()) -> list[str]:
     kept = [name for name in tracked if name not in ignored]
     paths = [pipeline.path, *(pipeline.notebooks[phase].path for phase in pipeline.every)]
     own = (path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path) for path in paths)
-    lacking = sorted({*own, *needed} - set(kept))
+    rooms = (name for name in tracked if name.startswith(_ROOMS) and name.endswith(".py"))
+    lacking = sorted({*own, _BEGINNING, *rooms, *needed} - set(kept))
     faults = [
         f"{name} would stay behind: {f'{IGNORE} leaves it out' if name in ignored else 'git does not track it'}"
         for name in lacking
