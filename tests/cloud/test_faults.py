@@ -92,7 +92,7 @@ def test_a_workspace_that_does_not_exist_is_named(azure: Azure, change: dict[str
     with pytest.raises(errors.NotFound) as fault:
         look(wrong)
     assert fault.value.message == f"cannot look at the workspace: {said}"
-    assert "trey azure provision" in fault.value.next_step
+    assert fault.value.next_step == f"az ml workspace list --resource-group {wrong.group}"
 
 
 def test_a_missing_role_is_named_with_the_command_that_gives_it(azure: Azure) -> None:

@@ -20,6 +20,7 @@ from tests.project import ROOT
 EXAMPLES = ROOT / "examples"
 PHASES = ["collect", "clean", "summarize"]
 BLOCK = re.compile(r"^```console\n\$ (.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+BESIDES = re.compile(r"next: |\w+: cell \d+ of \d+: ")  # the next step, and cells that take their time on a busy machine
 VARYING = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}|\d+\.\d s$", re.MULTILINE)  # a run's id, seconds
 
 
@@ -37,7 +38,7 @@ def notebooks() -> dict[str, Notebook]:
 
 
 def typed(folder: Path, command: str) -> str:
-    """Type a command as a person would who has activated the environment; give what it prints but the next step."""
+    """Type a command as a person would who has activated the environment; give what it prints but what stands besides."""
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-c", command],
@@ -50,7 +51,7 @@ def typed(folder: Path, command: str) -> str:
         check=False,
     )
     assert done.returncode == 0, f"$ {command}\n{done.stdout}"
-    return "".join(line for line in done.stdout.splitlines(keepends=True) if not line.startswith("next: "))
+    return "".join(line for line in done.stdout.splitlines(keepends=True) if not BESIDES.match(line))
 
 
 def last(folder: Path) -> dict[str, Any]:
