@@ -86,8 +86,13 @@ def acquire(blob: BlobClient, wait: float, where: str) -> Leased:
                 f"died is over after {SECONDS} seconds), and try again"
             )
         time.sleep(min(PAUSE, max(deadline - time.monotonic(), 0.05)))
-    blob.set_blob_metadata({HOLDER: f"process {os.getpid()} of {socket.gethostname()}"}, lease=lease)
-    return Leased(lease, where)
+    leased = Leased(lease, where)
+    try:
+        blob.set_blob_metadata({HOLDER: f"process {os.getpid()} of {socket.gethostname()}"}, lease=lease)
+    except BaseException:
+        leased.release()  # nobody waits for what was never begun
+        raise
+    return leased
 
 
 def _is_acquired(lease: BlobLeaseClient) -> bool:

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from azure.storage.blob import BlobLeaseClient
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobClient, BlobLeaseClient
 from click.testing import CliRunner
 
 from cloud.workspace import parse
@@ -255,6 +257,17 @@ def test_a_lease_is_renewed_while_it_is_held(azure: Azure, endpoint: Endpoint, m
     other = lease.acquire(blob(azure, endpoint), 0.0, "it")  # somebody else can have it at once
     other.check()
     other.release()
+
+
+def test_a_claim_that_fails_half_way_keeps_nobody_out(
+    azure: Azure, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, real = blob(azure, endpoint), BlobClient.set_blob_metadata
+    with monkeypatch.context() as broken:  # the name of the holder is refused
+        broken.setattr(BlobClient, "set_blob_metadata", lambda self, *_, **__: real(self, lease=str(uuid4())))
+        with pytest.raises(HttpResponseError):
+            lease.acquire(there, 0.0, "it")
+    lease.acquire(there, 0.0, "it").release()
 
 
 def test_without_its_lease_a_deployment_changes_nothing(
