@@ -29,6 +29,19 @@ def look(ml: "MLClient", workspace: Workspace, resources: Sequence[Resource]) ->
     return steps
 
 
+def check(steps: Sequence[Step]) -> None:
+    """Refuse a plan that cannot be carried out.
+
+    Raises:
+        Refused: A step is blocked: a person must decide first.
+    """
+    blocked = [step for step in steps if step.action == "blocked"]
+    if blocked:
+        said = "; ".join(f"{step.kind} {step.name}: {step.why}" for step in blocked)
+        first = blocked[0]
+        raise Refused(f"nothing was changed: {said}", next_step=f"az ml {_AZ[first.kind]} delete --name {first.name}")
+
+
 def carry_out(
     ml: "MLClient",
     workspace: Workspace,
@@ -48,11 +61,7 @@ def carry_out(
     Raises:
         CloudError: Azure refuses, or a step is blocked; in that case nothing was written.
     """
-    blocked = [step for step in steps if step.action == "blocked"]
-    if blocked:
-        said = "; ".join(f"{step.kind} {step.name}: {step.why}" for step in blocked)
-        first = blocked[0]
-        raise Refused(f"nothing was changed: {said}", next_step=f"az ml {_AZ[first.kind]} delete --name {first.name}")
+    check(steps)
     for resource, step in zip(resources, steps[1:], strict=True):
         if step.changes:
             with answering(workspace, f"{step.action} {step.kind} {step.name}"):

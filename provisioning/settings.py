@@ -1,5 +1,6 @@
 """Reads params/provision.yaml: what the clusters of a workspace are, which data it keeps, and its endpoints."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from cloud.errors import BadSettings
 _KEYS = ("clusters", "data", "endpoints")
 _CLUSTER = ("size", "most_nodes", "idle_minutes")
 _MOST = 1_000
+_SIZE = re.compile(r"\w+")
+_ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")  # as Azure ML names what it keeps
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,9 @@ def read(path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str]) -> Se
         named = {}
     for name, value in named.items():
         data[str(name)] = (path.parent / str(value)).resolve()
-        if not data[str(name)].exists():
+        if not _ASSET.fullmatch(str(name)):
+            faults.append(f"data has {str(name)!r}; give a name of letters, digits, dashes and underscores")
+        elif not isinstance(value, str) or not data[name].exists():
             faults.append(f"data.{name} is {value!r}; there is no {data[str(name)]}")
     endpoints, served = {}, content.get("endpoints") or {}
     if not isinstance(served, dict):
@@ -93,7 +98,7 @@ def _cluster_faults(kind: str, given: Any) -> list[str]:
         return [f"clusters.{kind} is {given!r}; give {', '.join(_CLUSTER)}"]
     at, size = f"clusters.{kind}", given.get("size")
     faults = [f"{at}.{key} is no key; allowed are {', '.join(_CLUSTER)}" for key in given if key not in _CLUSTER]
-    if not isinstance(size, str):
+    if not isinstance(size, str) or not _SIZE.fullmatch(size):
         faults.append(f"{at}.size is {size!r}; give what Azure calls it, such as Standard_D4s_v3")
     for key in ("most_nodes", "idle_minutes"):
         value = given.get(key)

@@ -48,12 +48,13 @@ def azure() -> None:
 @azure.command()
 @WORKSPACE
 @click.option("--live", is_flag=True, help="Ask the workspace, too; reads only.")
+@click.option("--actions", is_flag=True, help="List the actions behind each role, too: what a custom role allows.")
 @options.JSON
-def doctor(address: str | None, live: bool, as_json: bool) -> None:
+def doctor(address: str | None, live: bool, actions: bool, as_json: bool) -> None:
     """Explain which identity is used, what is missing, and which rights each task needs.
 
     Alone it asks nobody: it tells from environment variables who this process would be (whether one is set, never what
-    it holds), and lists the rights. With --live it signs in, and tells which of them that identity has.
+    it holds), and lists the roles. With --live it signs in, and tells which rights that identity lacks.
 
     Ends with 1 where something is missing or wrong.
 
@@ -61,6 +62,7 @@ def doctor(address: str | None, live: bool, as_json: bool) -> None:
     Examples:
       trey azure doctor
       trey azure doctor --live --json
+      trey azure doctor --actions
     """
     from provisioning import signs
 
@@ -80,7 +82,7 @@ def doctor(address: str | None, live: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_doctor_json(told, place, asked, faults), indent=1, ensure_ascii=False))
     else:
-        click.echo("\n".join(_doctor_lines(told, place, asked, faults, live=live)))
+        click.echo("\n".join(_doctor_lines(told, place, asked, faults, live=live, actions=actions)))
     click.get_current_context().exit(1 if faults else 0)
 
 
@@ -95,7 +97,8 @@ def provision(address: str | None, only_plan: bool, yes: bool, pipeline: Path | 
 
     Shows a plan and asks before anything is changed; what is as wanted is left alone, so a second plan has nothing to
     do. The workspace itself must exist. Clusters scale to zero and have an identity; no key is made or read. What is
-    wanted stands in params/provision.yaml and params/azure.yaml.
+    wanted stands in params/provision.yaml and params/azure.yaml. Ends with 1 where something is blocked, also with
+    --plan: a person must decide.
 
     \b
     Examples:
@@ -116,6 +119,8 @@ def provision(address: str | None, only_plan: bool, yes: bool, pipeline: Path | 
     elif not as_json:
         click.echo(_plan_text(steps))
     if only_plan:
+        with _translated():
+            plan.check(steps)
         return
     if any(step.changes or step.action == "blocked" for step in steps):
         _confirm(place, steps, yes=yes)
@@ -242,8 +247,14 @@ def _step_json(step: "Step") -> dict[str, str]:
     return {"action": step.action, "kind": step.kind, "name": step.name, "why": step.why}
 
 
-def _doctor_lines(
-    told: "Signs", place: "Workspace | None", asked: "Findings | None", faults: Sequence[str], *, live: bool
+def _doctor_lines(  # noqa: PLR0913 - what was found, and how much of it is told
+    told: "Signs",
+    place: "Workspace | None",
+    asked: "Findings | None",
+    faults: Sequence[str],
+    *,
+    live: bool,
+    actions: bool,
 ) -> Iterator[str]:
     from provisioning.needs import NEEDS
 
@@ -265,11 +276,10 @@ def _doctor_lines(
         yield need.task
         yield f"  done by  {need.who}"
         yield from (f"  role     {role}" for role in need.roles)
-        if need.task not in lacking:
+        if actions:
             yield from (f"  action   {action}" for action in (*need.actions, *need.data))
-        elif lacking[need.task]:
-            yield from (f"  lacks    {action}" for action in lacking[need.task])
-        else:
+        yield from (f"  lacks    {action}" for action in lacking.get(need.task, ()))
+        if need.task in lacking and not lacking[need.task]:
             yield "  this identity may do all of it"
     yield ""
     yield from faults

@@ -107,6 +107,8 @@ def test_without_live_nobody_is_asked(azure: Azure) -> None:
     assert told["identity"] == "DefaultAzureCredential: the managed identity of this machine (MSI_ENDPOINT is set)"
     assert told["variables"]["TREY_AZURE_WORKSPACE"] == "set"
     assert all(one["actions"] and one["lacking"] is None for one in told["needs"])
+    assert "  action   " not in doctor().stdout
+    assert f"  action   {ML}/computes/write" in doctor("--actions").stdout
 
 
 def test_without_a_workspace_the_variables_that_name_one_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,9 +95,11 @@ def test_what_differs_is_updated_and_told(trey: Trey, azure: Azure) -> None:
 
 def test_other_machines_are_a_matter_for_a_person(trey: Trey, azure: Azure) -> None:
     Path("params/provision.yaml").write_text(MACHINES.replace("Standard_D4s_v3", "Standard_D8s_v3"))
-    done = trey("provision", "--yes", exit_code=1)
-    assert f"nothing was changed: cluster {CPU}: it is amlcompute of" in done.stderr
-    assert f"next: az ml compute delete --name {CPU}" in done.stderr
+    for how in ("--plan", "--yes"):
+        done = trey("provision", how, exit_code=1)
+        assert f"blocked    cluster      {CPU}" in done.stdout
+        assert f"nothing was changed: cluster {CPU}: it is amlcompute of" in done.stderr
+        assert f"next: az ml compute delete --name {CPU}" in done.stderr
     assert written(azure) == []
 
 
@@ -146,6 +148,8 @@ def test_a_workspace_that_does_not_exist_is_told(trey: Trey, azure: Azure) -> No
         (MACHINES.replace("[staging, production]", "staging"), ["endpoints.parts is 'staging'; give names"]),
         (MACHINES.replace("[staging,", "[Staging,"), ["endpoints: the environment is 'Staging'"]),
         (MACHINES.replace("gpu:", "tpu:"), ["clusters.tpu is of no use", "clusters.gpu is None"]),
+        (MACHINES.replace("Standard_D4s_v3", '" "'), ["clusters.cpu.size is ' '; give what Azure calls it"]),
+        (MACHINES.replace("data: {parts", "data: {my parts"), ["data has 'my parts'; give a name of letters"]),
         (MACHINES.replace("parts.csv", "none.csv"), ["data.parts is '../none.csv'; there is no"]),
         ("- a", ["provision.yaml"]),
     ],
