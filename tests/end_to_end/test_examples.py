@@ -20,7 +20,7 @@ from tests.project import ROOT
 EXAMPLES = ROOT / "examples"
 PHASES = ["collect", "clean", "summarize"]
 BLOCK = re.compile(r"^```console\n\$ (.*)\n((?:.*\n)*?)```$", re.MULTILINE)
-BESIDES = re.compile(r"next: |\w+: cell \d+ of \d+: ")  # the next step, and cells that take their time on a busy machine
+BESIDES = re.compile(r"next: |\w+: cell \d+ of \d+: ")  # the next step, and cells that take their time
 VARYING = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}|\d+\.\d s$", re.MULTILINE)  # a run's id, seconds
 
 
@@ -38,7 +38,7 @@ def notebooks() -> dict[str, Notebook]:
 
 
 def typed(folder: Path, command: str) -> str:
-    """Type a command as a person would who has activated the environment; give what it prints but what stands besides."""
+    """Type a command as a person would who has activated the environment; give what it prints, without BESIDES."""
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-c", command],
