@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-SUCCEEDED, ISSUES, FAILED, SKIPPED = "Succeeded", "SucceededWithIssues", "Failed", "Skipped"
+SUCCEEDED, ISSUES, FAILED, CANCELED, SKIPPED = "Succeeded", "SucceededWithIssues", "Failed", "Canceled", "Skipped"
 _EXPRESSION, _RUNTIME = re.compile(r"\$\{\{(.*?)\}\}"), re.compile(r"\$\[(.*)\]", re.DOTALL)
 _MACRO = re.compile(r"\$\(([\w.]+)\)")
 _COMMAND = re.compile(r"##vso\[([\w.]+)([^\]]*)\](.*)")
@@ -118,6 +118,7 @@ class Agent:
         taken_as_done: Stages that are taken as succeeded, without executing them.
         call: How the call of a server job ends.
         dies: Where the machine dies, stage and step, and what has happened by then.
+        cancels: Where somebody cancels the build, likewise: the step ends, and those behind it go by their conditions.
     """
 
     root: Path
@@ -128,6 +129,7 @@ class Agent:
     taken_as_done: frozenset[str] = frozenset()
     call: str = SUCCEEDED
     dies: tuple[str, str, Callable[[], None]] | None = None
+    cancels: tuple[str, str, Callable[[], None]] | None = None
     results: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, dict[str, Job]] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
@@ -172,7 +174,7 @@ class Agent:
         for job in stage["jobs"]:
             self._job(name, job, variables)
         ended = {job.result for job in self.jobs[name].values()}
-        return FAILED if FAILED in ended else SUCCEEDED
+        return next((one for one in (CANCELED, FAILED) if one in ended), SUCCEEDED)
 
     def _job(self, stage: str, job: dict[str, Any], variables: dict[str, str]) -> None:
         name = job.get("job") or job["deployment"]
@@ -195,17 +197,22 @@ class Agent:
     def _steps(self, job: Job, steps: list[dict[str, Any]], *, prefix: str) -> None:
         shutil.rmtree(self.root / "runs", ignore_errors=True)  # each job, and each hook, has a machine of its own
         for step in expanded(steps, self.root):
-            if self.dies and self.dies[:2] == (job.variables["System.StageName"], step.get("displayName")):
+            here = job.variables["System.StageName"], step.get("displayName")
+            if self.dies and self.dies[:2] == here:
                 self.dies[2]()
                 self.dies, job.result = None, FAILED
                 return
+            if self.cancels and self.cancels[:2] == here:
+                self.cancels[2]()
+                self.cancels, job.result = None, CANCELED
+                continue
             if not self._holds(step, [job.result], Lookup(), job.variables):
                 continue
             attempts = 1 + int(step.get("retryCountOnTaskFailure", 0))
             if any(self._step(job, step, prefix) for _ in range(attempts)):
                 continue
             if step.get("continueOnError") != "true":
-                job.result = FAILED
+                job.result = CANCELED if job.result == CANCELED else FAILED
             elif job.result == SUCCEEDED:
                 job.result = ISSUES
 
@@ -264,8 +271,9 @@ class Agent:
     ) -> bool:
         context = {
             "succeeded": lambda: set(before) <= {SUCCEEDED, ISSUES},
-            "succeededOrFailed": lambda: True,
-            "canceled": lambda: False,
+            "succeededOrFailed": lambda: CANCELED not in before,
+            "canceled": lambda: CANCELED in before,
+            "always": lambda: True,
             "variables": Lookup(variables or self.variables),
             "dependencies": dependencies,
         }

@@ -54,6 +54,9 @@ def deployments(pipeline: dict[str, Any]) -> list[str]:
                 "an environment": job.get("environment"),
                 "a strategy that deploys": once.get("deploy", {}).get("steps"),
                 "steps on failure": once.get("on", {}).get("failure", {}).get("steps"),
+                "a step on cancellation": [
+                    step for step in once.get("deploy", {}).get("steps", []) if step.get("condition") == "canceled()"
+                ],
                 "lockBehavior: sequential in its stage": stage.get("lockBehavior") == "sequential",
             }
             faults += [f"{name_of(job)} lacks {what}" for what, there in lacks.items() if not there]

@@ -12,7 +12,7 @@ import pytest
 from delivery.endpoint import Endpoint
 
 from ..delivery import lifecycle
-from ..fixtures_model import MakeModel, make_model, model_dir  # noqa: F401 - fixtures
+from ..fixtures_model import MakeModel, digest_of, make_model, model_dir  # noqa: F401 - fixtures
 from . import devops
 from .agent import Agent
 
@@ -46,7 +46,7 @@ def push(checkout: Path, tmp_path: Path) -> Iterator[Push]:
     approved = devops.approval(("bea@example.org", "approved", "read the report"))
     with devops.serving(approved) as (address, _):
 
-        def pushed(number: str, dies: Any = None, **parameters: str) -> Agent:
+        def pushed(number: str, *, dies: Any = None, cancels: Any = None, **parameters: str) -> Agent:
             predefined = {
                 "Build.SourceBranch": "refs/heads/main",
                 "Build.BuildNumber": number,
@@ -65,6 +65,7 @@ def push(checkout: Path, tmp_path: Path) -> Iterator[Push]:
                 parameters={"engine": "local"} | parameters,
                 taken_as_done=frozenset({"validate"}),
                 dies=dies,
+                cancels=cancels,
             )
             agent.run(checkout / "azure-pipelines.yml")
             return agent
@@ -146,26 +147,36 @@ def test_a_pull_request_runs_the_small_form_alone(push: Push, checkout: Path) ->
     assert recorded(agent, "small-1", "20261127-5-1")["decision"]["verdict"] == "release"
 
 
-def test_an_agent_that_dies_in_a_canary_leaves_the_candidate_no_share(
+@pytest.mark.parametrize(
+    ("end", "result", "last"),
+    [
+        ("dies", "Failed", "trey rollback"),
+        ("cancels", "Canceled", "trey rollback, where somebody cancels the build"),
+    ],
+)
+def test_a_release_that_ends_in_its_canary_leaves_the_candidate_no_share(  # noqa: PLR0913, PLR0917 - fixtures
     push: Push,
     checkout: Path,
     make_model: MakeModel,  # noqa: F811
+    end: str,
+    result: str,
+    last: str,
 ) -> None:
-    """Nothing of the release was published then: the way back begins with the run as it came from staging."""
+    """Where an agent died, nothing of the release was published: the way back begins with the run as it was before."""
     other = make_model(bias=3.0)
     (checkout / "params" / "ci.yaml").write_text(f"evaluate: {{model_path: {other}}}\n")
-    endpoint = Endpoint(checkout / "endpoints", "parts", "production")
+    endpoint = Endpoint(checkout / "endpoints", "parts", "staging")
     before = endpoint.live()
+    assert before is not None
 
-    def dies() -> None:
-        there = Endpoint(checkout / "endpoints", "parts", "staging").live()
+    def half_way() -> None:
         endpoint.claim()
-        endpoint.shift(endpoint.place(other, there.version, there.digest).name, 10)
+        endpoint.shift(endpoint.place(other, before.version + 1, digest_of(other)).name, 10)
         Endpoint._claims.popitem()[1].release()  # the system does so, and the share stays
         assert endpoint.state()["traffic"][before.name] == 90
 
-    agent = push("20261127-6", params="params/ci.yaml", dies=("production", "trey release", dies))
-    assert (agent.results["staging"], agent.results["production"]) == ("Succeeded", "Failed"), agent.log
-    assert agent.executed[-1] == "trey rollback"
-    assert not (agent.artifacts / "production-1").exists()
+    agent = push(f"20261127-{end}", params="params/ci.yaml", **{end: ("staging", "trey release", half_way)})
+    assert (agent.results["staging"], agent.results["production"]) == (result, "Skipped"), agent.log
+    assert agent.executed[-1] == last
+    assert (agent.artifacts / "staging-1").exists() == (end == "cancels")
     assert (endpoint.live(), endpoint.state()["traffic"][before.name]) == (before, 100)
