@@ -177,7 +177,10 @@ class SignOff(TypedDict):
 
 
 class ReleaseEntry(TypedDict):
-    """An attempt to release this run to an environment. `folder` is relative to the run's."""
+    """An attempt to release this run to an environment. `folder` is relative to the run's.
+
+    `before` is the digest of what was live there when it began, empty for nothing; absent where nobody can tell.
+    """
 
     environment: str
     folder: str
@@ -187,6 +190,7 @@ class ReleaseEntry(TypedDict):
     at: str
     seconds: float | None
     release_sha256: str
+    before: NotRequired[str]
 
 
 class JobEntry(TypedDict):

@@ -75,6 +75,22 @@ def model_in(store: str, environment: str, model_name: str | None, command: str)
     )
 
 
+def digest(store: str, model_name: str, environment: str) -> str:
+    """Give the digest of a model that is live in an environment; empty where none of that name is.
+
+    Raises:
+        BadRequest: The endpoint does not tell.
+    """
+    from delivery.endpoint import Endpoint
+    from delivery.errors import DeliveryError
+
+    try:
+        slot = Endpoint(store, model_name, environment).live()
+    except DeliveryError as error:
+        raise BadRequest(str(error), next_step=f"trey smoke --env {environment}") from error
+    return slot.digest if slot else ""
+
+
 def parameters_of(found: Record | None) -> dict[str, Any]:
     """Give what a run's phases were given, such as stores, of one name what the first was given; none without a run."""
     phases = found["phases"].values() if found else ()

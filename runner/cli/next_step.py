@@ -51,20 +51,21 @@ def anew(found: Record) -> str:
     return _without(found["command"], "--run-id", "--fresh", "--detach")
 
 
-def after_release(status: str, environment: str, name: str, found: Record) -> str:
+def after_release(status: str, environment: str, name: str, found: Record, *, is_live: bool) -> str:
     """Give the command behind a release.
 
     What is live is served from this machine, or asked where it answers by itself. A candidate keeps its share of the
-    requests where the release was interrupted, until the way back takes it.
+    requests where the release was interrupted, until the way back takes it; so does what went live all the same.
 
     Args:
         status: How the release ended.
         environment: Where it went to.
         name: How the run is named where the command is typed.
         found: The run's record.
+        is_live: Whether it brought the model there, however it ended.
     """
-    if status == "interrupted":
-        return f"trey rollback --env {environment}"
+    if status == "interrupted" or (status == "failed" and is_live):
+        return f"trey rollback --env {environment} --of {name}"
     if status != "succeeded":
         return f"trey show {name}"
     stores = (str(entry["params"].get("endpoint_store", "")) for entry in found["phases"].values())

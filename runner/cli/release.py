@@ -16,10 +16,12 @@ from runner.gates import NoEvidence, Reference
 from runner.record import Record, ReleaseEntry
 
 if TYPE_CHECKING:
+    from delivery.endpoint import Endpoint, Slot
     from runner.cli.candidate import Candidate
 
 ROLLED_BACK = "rolled_back"  # the scrap by which the releasing phase says that it took everything back, and why
 STATUSES = {"succeeded": "released", "rolled-back": "rolled back by itself"}
+UNFINISHED = ("running", "failed", "interrupted")  # releases that may have switched before they ended
 
 
 @click.command()
@@ -56,6 +58,8 @@ def release(
         record.end_releases(found)
         new = _checked(run_dir, found, environment)
         entry = _entry(run_dir, environment, identity.who(asked["by"]), new)
+        if (at_work := _at_work(found, new, environment)) is not None:
+            entry["before"] = at_work
         found["releases"] = [*found.get("releases", []), entry]
         record.save(run_dir, found)
         try:
@@ -111,16 +115,13 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
       trey rollback --env staging --model connected-car
       trey rollback --env production --of 20261123-101500
     """
-    from delivery import registry
     from delivery.endpoint import Endpoint
-    from delivery.errors import DeliveryError, EndpointBusy
 
     run_dir = options.run_folder(run_name, pipeline, runs) if run_name is not None else None
     found = record.load(run_dir) if run_dir else None
     given = live.parameters_of(found)
     endpoint_store = endpoint_store or given.get("endpoint_store")
     endpoints = live.endpoints(endpoint_store, pipeline)
-    registry_store = registry_store or given.get("registry_store")
     if run_dir and found:
         model_name = _live_of(run_dir, found, endpoints, environment)
         if model_name is None:
@@ -129,28 +130,13 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
             click.echo(json.dumps(result, indent=1) if as_json else f"{said}\nnext: trey show {run_dir.name}")
             return
     name = live.model_in(endpoints, environment, model_name, "trey rollback")
-    store = registry_store or str(live.project(pipeline) / "registry")
-    endpoint = Endpoint(endpoints, name, environment)
+    registry_store = registry_store or given.get("registry_store") or str(live.project(pipeline) / "registry")
     again = f"trey rollback --env {environment} --model {name}"
     again += f" --endpoint-store {endpoint_store}" if endpoint_store else ""
-    started = time.monotonic()
+    endpoint = Endpoint(endpoints, name, environment)
     try:
-        undone = "" if champion_only else endpoint.claim()
-        slot = endpoint.live() if champion_only else endpoint.roll_back()
-        seconds = time.monotonic() - started
-    except DeliveryError as error:
-        endpoint.release()
-        step = again if isinstance(error, EndpointBusy) else "trey models"
-        raise BadRequest(str(error), next_step=f"{step} --registry-store {store}") from error
-    if slot is None:  # model_in found it live a moment ago
-        raise BadRequest(f"nothing is live in {environment} any more", next_step="trey runs")
-    try:
-        registry.set_champion(name, slot.version, environment, store)
-    except DeliveryError as error:
-        said = (
-            f"{environment} answers with {name} version {slot.version} again, but the registry does not say so: {error}"
-        )
-        raise RunFailed(said, next_step=f"{again} --champion-only --registry-store {store}") from error
+        slot, undone, seconds = _gone_back(endpoint, champion_only, again, registry_store)
+        _follow(name, slot, environment, again, registry_store)
     finally:
         endpoint.release()
     result = {
@@ -162,16 +148,53 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
         "seconds": round(seconds, 3),
         "undone": undone,
     }
+    switched = "nothing was switched" if champion_only else f"switched in {seconds:.2f} s"
     lines = [
         *([undone] if undone else []),
         f"{environment} answers with {name} version {slot.version}, digest {slot.digest[:12]}…, from slot {slot.name}; "
-        + ("nothing was switched" if champion_only else f"switched in {seconds:.2f} s"),
+        + switched,
         f"champion of {environment}: version {slot.version}",
         f"next: trey serve --env {environment}, where no service runs that follows it"
         if slot.folder
         else "next: trey models",
     ]
     click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
+
+
+def _gone_back(endpoint: "Endpoint", champion_only: bool, again: str, store: str) -> "tuple[Slot, str, float]":
+    """Switch an endpoint, unless only the registry shall follow, and give what is live, what was undone, and seconds.
+
+    Raises:
+        BadRequest: Another deployment is under way, there is nothing to go back to, or nothing is live.
+    """
+    from delivery.errors import DeliveryError, EndpointBusy
+
+    started = time.monotonic()
+    try:
+        undone = "" if champion_only else endpoint.claim()
+        slot = endpoint.live() if champion_only else endpoint.roll_back()
+    except DeliveryError as error:
+        step = again if isinstance(error, EndpointBusy) else "trey models"
+        raise BadRequest(str(error), next_step=f"{step} --registry-store {store}") from error
+    if slot is None:  # it was found live a moment ago
+        raise BadRequest("nothing is live there any more", next_step="trey runs")
+    return slot, undone, time.monotonic() - started
+
+
+def _follow(name: str, slot: "Slot", environment: str, again: str, store: str) -> None:
+    """Let the registry say which version is champion: the one that is live.
+
+    Raises:
+        RunFailed: The registry takes no word of it; the endpoint has switched.
+    """
+    from delivery import registry
+    from delivery.errors import DeliveryError
+
+    try:
+        registry.set_champion(name, slot.version, environment, store)
+    except DeliveryError as error:
+        said = f"{environment} answers with {name} version {slot.version} again, but the registry does not say so"
+        raise RunFailed(f"{said}: {error}", next_step=f"{again} --champion-only --registry-store {store}") from error
 
 
 def _live_of(run_dir: Path, found: Record, store: str, environment: str) -> str | None:
@@ -185,15 +208,15 @@ def _live_of(run_dir: Path, found: Record, store: str, environment: str) -> str 
     from delivery.errors import DeliveryError
 
     digest = gates.judged_digest(found["phases"], "")
-    there = [entry["status"] for entry in found.get("releases", []) if entry["environment"] == environment]
+    there = [entry for entry in found.get("releases", []) if entry["environment"] == environment]
     own = candidate.pipeline_of(run_dir, found).release.phase
-    went_through = there[-1] == "succeeded" if there else candidate.was_live(found, own, environment)
+    went_live = _went_live(there[-1], digest) if there else candidate.was_live(found, own, environment)
     try:
         for name in live_models(store, environment):
             endpoint = Endpoint(store, name, environment)
             at_work, beside = endpoint.live(), endpoint.standby()
             if at_work and at_work.digest == digest:  # also where another run released it
-                if went_through:
+                if went_live:
                     return name
                 if not there:
                     raise _unrecorded(run_dir.name, f"{name} version {at_work.version}", environment)
@@ -203,6 +226,12 @@ def _live_of(run_dir: Path, found: Record, store: str, environment: str) -> str 
     except DeliveryError as error:
         raise BadRequest(str(error), next_step=f"trey rollback --env {environment}") from error
     return None
+
+
+def _went_live(entry: ReleaseEntry, digest: str) -> bool:
+    """Tell whether it was this release that brought the model that is live now, also where it failed behind that."""
+    behind = entry["status"] in UNFINISHED and entry.get("before", digest) != digest
+    return entry["status"] == "succeeded" or behind
 
 
 def _unrecorded(run: str, model: str, environment: str) -> RunFailed:
@@ -257,6 +286,27 @@ def _entry(run_dir: Path, environment: str, by: str, new: "Candidate") -> Releas
     }
 
 
+def _at_work(found: Record, new: "Candidate", environment: str) -> str | None:
+    """Give the digest of what is live where a release goes, empty for nothing; None where the run names no endpoint.
+
+    Raises:
+        BadRequest: The endpoint does not tell.
+    """
+    phase = new.pipeline.release.phase
+    store = found["phases"][phase]["params"].get("endpoint_store") if phase in found["phases"] else None
+    return live.digest(store, new.manifest["model"]["name"], environment) if isinstance(store, str) else None
+
+
+def _is_live(found: Record, new: "Candidate", entry: ReleaseEntry) -> bool:
+    """Tell whether a release that did not end well went live all the same; where nobody can tell, it may have."""
+    if entry["status"] == "succeeded" or not _went_live(entry, new.digest):
+        return False
+    try:
+        return _at_work(found, new, entry["environment"]) == new.digest
+    except BadRequest:
+        return True  # the way back asks again, and switches nothing where it is not so
+
+
 def _execute(
     run_dir: Path, found: Record, new: "Candidate", entry: ReleaseEntry, timeout: float | None
 ) -> dict[str, Any]:
@@ -306,10 +356,12 @@ def _outcome(done: dict[str, Any]) -> tuple[Any, str]:
 def _said(run_dir: Path, new: "Candidate", entry: ReleaseEntry, found: Record) -> str:
     environment, status = entry["environment"], entry["status"]
     what = f"{environment}: {STATUSES.get(status, status)}: {new.name}"
-    step = next_step.after_release(status, environment, run_dir.name, found)
+    is_live = _is_live(found, new, entry)
+    step = next_step.after_release(status, environment, run_dir.name, found, is_live=is_live)
     return "\n".join(
         [
             f"{what}: {entry['reason']}" if entry["reason"] else what,
+            *([f"{environment} may answer with it all the same"] if is_live else []),
             f"release: {live.near(run_dir / entry['folder'])}",
             f"report: {live.near(run_dir / record.REPORT)}",
             f"next: {step}",

@@ -66,13 +66,15 @@ def write(root: Path, model_dir: Path) -> Project:
         "    endpoint.switch(slot.name)\n"
         "    registry.set_champion('parts', new.version, environment, registry_store)\n"
         "    endpoint.release()",
+        "assert not fails_behind, 'it was asked to fail behind the switch'",
         "written = release.manifest(model_name='parts', model_version=new.version, digest=new.digest, "
         "commit=new.tags['git_commit'], gates=permission.gates, approvals=permission.approvals)",
         "Path(output_dir, 'release.json').write_bytes(files.canonical(written))",
         "glue('rolled_back', gives_up)",
         parameters='register_dir: str = "x"\nevaluate_dir: str = "x"\nregistry_store: str = "x"\n'
         'endpoint_store: str = "x"\nenvironment: str = "scratch"\ngates_path: str = ""\nsign_offs_path: str = ""\n'
-        'fails: bool = False\ngives_up: str = ""  # why the release is taken back\noutput_dir: str = "x"',
+        "fails: bool = False\nfails_behind: bool = False\n"
+        'gives_up: str = ""  # why the release is taken back\noutput_dir: str = "x"',
     )
     project.pipeline(PIPELINE)
     project.write("params/default.yaml", DEFAULTS % model_dir)

@@ -65,10 +65,16 @@ def test_what_was_asked_to_end_early_goes_on_with_the_same_parameters() -> None:
     [
         ("succeeded", "../endpoints", "trey serve --env production"),
         ("succeeded", "azureml://workspace", "trey smoke --env production --of one"),
-        ("interrupted", "../endpoints", "trey rollback --env production"),
+        ("interrupted", "../endpoints", "trey rollback --env production --of one"),
         ("rolled-back", "../endpoints", "trey show one"),
+        ("failed", "../endpoints", "trey show one"),
     ],
 )
 def test_behind_a_release_stands_what_follows_from_its_end(status: str, store: str, step: str) -> None:
     record = found(phases={"use": entry() | {"params": {"endpoint_store": store}}})
-    assert next_step.after_release(status, "production", "one", record) == step
+    assert next_step.after_release(status, "production", "one", record, is_live=False) == step
+
+
+def test_behind_a_release_that_failed_and_is_live_stands_the_way_back() -> None:
+    step = next_step.after_release("failed", "production", "one", found(), is_live=True)
+    assert step == "trey rollback --env production --of one"
