@@ -1,6 +1,6 @@
 # make run   the lifecycle: 100,000 generated descriptions, from data to a deployment on this machine
 # make test  formatting, types, arrows between the rooms, secrets, and all tests
-# make nightly  what takes too long for each change: this very lifecycle on Azure ML, on loopback (needs npm)
+# make nightly  all tests and what takes too long for each change: whole tables, and this lifecycle on Azure ML, on loopback
 # make lab   JupyterLab with everything in it (.venv-lab, from the pins of environment.yml)
 # make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
 # make azurite  what the tests need to store in blob storage: Microsoft's Azurite; without npm, they are skipped
@@ -27,13 +27,13 @@ help:
 run: .venv/ready
 	@$(BIN)/trey run $(ARGS)
 
-# Two at a time, each file's tests by one of the two, since they share what a file sets up; WORKERS=0 for a debugger.
-WORKERS ?= 2
+# Three at a time, since they wait more than a core works; a file's tests share what it sets up. WORKERS=0 for a debugger.
+WORKERS ?= 3
 test: .venv/ready lint
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 nightly: .venv/ready azurite
-	$(BIN)/pytest -m nightly $(ARGS)
+	TREY_WHOLE=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "nightly or not nightly" $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from compliance.errors import BadInput
 from compliance.scorer import Scorer
 from compliance.vocabulary import Vocabulary
 
+from ..drawn import drawn
 from .conftest import descriptions
 
 PARITY = 1e-5
@@ -84,7 +85,7 @@ def test_a_mixed_copy_rounds_sums_and_neither_weights_nor_probabilities(network,
     assert keras.config.dtype_policy().name == policy == "float32"
 
 
-@pytest.mark.parametrize("precision", MIXED)
+@pytest.mark.parametrize("precision", drawn(MIXED, 1))
 def test_what_learned_at_a_mixed_precision_is_exported_at_float32(precision: str) -> None:
     rows = descriptions(600, seed=1)
     vocabulary = Vocabulary.learn(rows["normalized"], 1_000)

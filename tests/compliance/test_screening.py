@@ -15,6 +15,7 @@ from compliance.screening import BOTH_LABELS, Screened, check_limits, screen
 from compliance.splitting import SplitPlan
 from tests.compliance import oracle
 from tests.compliance.prepared import kept, rejected, source
+from tests.drawn import examples
 
 PLAN = SplitPlan()
 FUTURE_LAYOUT = Layout(future_column="split", future_values=["2018"])
@@ -197,7 +198,7 @@ def labelled(draw):
 
 
 @given(rows=labelled(), size=st.sampled_from([1, 2, 7, 1_000]))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_size_of_chunk_judges_as_memory_would(judge, rows, size):
     texts, labels, future = rows
     frame = pd.DataFrame({"normalized": [text.lower() for text in texts], "label": labels, "future": future})

@@ -12,6 +12,7 @@ from compliance.schema import SPLITS
 from compliance.splitting import DATES, METHODS, NUMBERS, SplitPlan, moments
 from tests.compliance import oracle
 from tests.compliance.prepared import divide as split
+from tests.drawn import examples
 from tests.project import ROOT
 
 COLUMN = {"text": "", "group": "plant", "time": "year"}
@@ -54,7 +55,7 @@ def labelled(draw):
     shares=st.sampled_from([(0.15, 0.15), (0.3, 0.3), (0.1, 0.5)]),
     size=st.sampled_from([1, 2, 7, 1_000]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_size_of_chunk_divides_as_memory_would_and_no_text_stands_in_two_splits(by, table, seed, shares, size):
     plan = SplitPlan(by=by, column=COLUMN[by], seed=seed, validation_share=shares[0], test_share=shares[1])
     try:

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,16 @@ from delivery.endpoint import Endpoint
 
 from ..azure.data_plane import CONTAINER
 from ..azure.server import Azure
+from ..drawn import drawn
 from ..fixtures_model import digest_of, write_model
 from ..project import ROOT
 
 FIRST = {"go-live": 0, "take-back": 6, "go-back": 0}  # change to die before: until then taking back is going live
+# What the live slot has where it dies before each change: nothing is spoken of, the slot is emptied, the collected data
+# are named, the slot is filled, the other gets copies, a half, all of it.
+SHARES = {"go-live": [100, 100, 100, 100, 100, 100, 50], "take-back": [50, 100], "go-back": [100]}
+POINTS = [(course, FIRST[course] + number) for course, shares in SHARES.items() for number in range(len(shares))]
+SAMPLE = 5  # of them a day
 
 
 @pytest.fixture(autouse=True)
@@ -90,23 +95,19 @@ def test_killed_anywhere_exactly_one_whole_version_is_live(azure: Azure, tmp_pat
         endpoint.release()
     where = f"/onlineendpoints/{opened(azure).host.name}"
     template = {key: found for key, found in azure.manager.resources.items() if where in key}
-    shares: dict[str, list[int]] = {course: [] for course in FIRST}
     with courses(azure, models[2]) as go:
-        for course, first in FIRST.items():
-            for changes in count(first):
-                restored(azure, template)
-                if (code := go(course, changes)) == 0:
-                    break
-                assert code == -9
-                version, share, _ = looked(azure)
-                assert version == 2
-                shares[course].append(share)
-                half_a_minute_passes(azure)
-                if changes not in (2, 4):
-                    assert go("claim", 1) == 0  # it undoes what is left in one change
-                    assert looked(azure) == (2, 100, {})
-                else:
-                    assert go("go-live", 99) == 0
-                    assert looked(azure) == (3, 100, {})
-    # Nothing is spoken of, the slot is emptied, the collected data named, the slot filled, copies, a half, all of it.
-    assert shares == {"go-live": [100, 100, 100, 100, 100, 100, 50], "take-back": [50, 100], "go-back": [100]}
+        for course, changes in drawn(POINTS, SAMPLE):
+            restored(azure, template)
+            assert go(course, changes) == -9
+            version, share, _ = looked(azure)
+            assert (version, share) == (2, SHARES[course][changes - FIRST[course]]), (course, changes)
+            half_a_minute_passes(azure)
+            if changes not in (2, 4):
+                assert go("claim", 1) == 0  # it undoes what is left in one change
+                assert looked(azure) == (2, 100, {})
+            else:
+                assert go("go-live", 99) == 0
+                assert looked(azure) == (3, 100, {})
+        for course, shares in SHARES.items():  # and there is no change after those
+            restored(azure, template)
+            assert go(course, FIRST[course] + len(shares)) == 0

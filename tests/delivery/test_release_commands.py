@@ -113,14 +113,14 @@ def test_a_verdict_against_an_earlier_champion_counts_no_longer(
         assert refused == "trey: one: registry:parts/champion/production changed since evaluate"
         assert step.startswith("next: trey")  # the command that the run began with
     assert "production does not take one: one: registry:parts" in trey("decision", "one", "--to", "production").stdout
-    trey("release", "one", "--to", "staging")  # it was there
-    trey("run", "--run-id", "again")
-    why = record.load(tmp_path / "runs" / "again")["phases"]["evaluate"]["why"]
-    assert why == "registry:parts/champion/production changed"
+    assert "staging takes one" in trey("decision", "one", "--to", "staging").stdout  # it was there
+    trey("run", "--run-id", "again", "--to", "register")
+    again = tmp_path / "runs" / "again"
+    assert record.load(again)["phases"]["evaluate"]["why"] == "registry:parts/champion/production changed"
     trey("approve", "again", "--env", "production", "--comment", "read it", "--as", "bob")
-    trey("release", "again", "--to", "production")
-    registry.set_champion("parts", other.version, "production", store)
-    trey("release", "again", "--to", "production")
+    for champion in (other.version, record.load(again)["phases"]["register"]["scraps"]["model_version"]["value"]):
+        registry.set_champion("parts", champion, "production", store)  # as it was, and as a release would leave it
+        assert "production takes again" in trey("decision", "again", "--to", "production").stdout
 
 
 def test_an_approval_is_bound_to_model_and_release(trey: Trey, run: Path, model_dir: Path) -> None:

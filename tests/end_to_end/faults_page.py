@@ -36,12 +36,20 @@ def left_by_all(folder: Path, faults: Sequence[Fault] = FAULTS) -> dict[str, dic
         return {name: {fault: left.result() for fault, left in lefts.items()} for name, lefts in begun.items()}
 
 
+def row(fault: Fault, left: dict[str, dict[str, Left]]) -> str:
+    """Give a line of the table; what is untrue stands in bold."""
+    return line(fault.name, *(left[name][fault.name].told(fault) for name in ("papermill", "trey")))
+
+
+def line(*cells: str) -> str:
+    """Write the cells of a line of a table."""
+    return f"| {' | '.join(cells)} |\n"
+
+
 def table(left: dict[str, dict[str, Left]]) -> str:
-    """Give the table; what is untrue stands in bold."""
-    rows = [["fault", "papermill leaves", "`trey` leaves"], ["---"] * 3]
-    for fault in FAULTS:
-        rows.append([fault.name, *(left[name][fault.name].told(fault) for name in ("papermill", "trey"))])
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    """Give the table."""
+    head = line("fault", "papermill leaves", "`trey` leaves") + line(*["---"] * 3)
+    return head + "".join(row(fault, left) for fault in FAULTS)
 
 
 if __name__ == "__main__":

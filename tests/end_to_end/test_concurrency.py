@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.drawn import WHOLE
 from tests.end_to_end import crowd
 from tests.project import Project
 
@@ -28,7 +29,7 @@ def shared(tmp_path: Path) -> list[crowd.Run]:
 
 
 def test_runs_in_separate_folders_neither_hang_nor_mix(tmp_path: Path) -> None:
-    count = 40 if psutil.virtual_memory().available > 8 * 2**30 else 12  # 40 take about 5 GiB
+    count = 40 if WHOLE and psutil.virtual_memory().available > 8 * 2**30 else 12  # 40 take about 5 GiB
     outcome = crowd.at_once(crowd.separate(tmp_path, count), LIMIT)
     assert outcome.faults == []
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.project import Project, copy_project
 
+pytestmark = pytest.mark.nightly
 SMALL = (
     ("prepare.rows", 12_000),
     ("train.epochs", 5),

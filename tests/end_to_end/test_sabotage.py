@@ -1,20 +1,18 @@
 """Each gate stops its sabotage by name, and nothing else does.
 
-All of them take ten minutes, so CI takes a daily sample, always other ones; `python -m tests.end_to_end.sabotage_page`
-takes all and writes the table.
+All of them take ten minutes, so CI draws two a day; `python -m tests.end_to_end.sabotage_page` takes all and writes the
+table.
 """
 
-import random
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.drawn import drawn
 from tests.end_to_end.sabotage import SABOTAGES, Sabotage, crown, gates, run
 from tests.project import ROOT, Project, copy_project
 
 SAMPLE = 2  # sabotages a day
-DRAWN = random.Random(datetime.now(UTC).date().toordinal()).sample(SABOTAGES, SAMPLE)  # noqa: S311  no secret
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +25,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@pytest.mark.parametrize("sabotage", DRAWN, ids=lambda sabotage: sabotage.name)
+@pytest.mark.parametrize("sabotage", drawn(SABOTAGES, SAMPLE), ids=lambda sabotage: sabotage.name)
 def test_its_gate_stops_it_and_no_other(project: Project, sabotage: Sabotage) -> None:
     outcome = run(project, sabotage)
     assert outcome.verdict == "stopped"

@@ -1,13 +1,11 @@
 import json
 import os
-import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 from runner import lifecycle, record
 from runner.errors import BadRequest, RunBusy
 
+from ..drawn import drawn
 from .conftest import GLUE, Project, Watcher
 from .test_lifecycle import statuses
 
@@ -25,7 +24,7 @@ TIMES |= {"start_time", "end_time", "duration", "execution"}  # of notebooks
 _TIMES = re.compile(  # of a page: seconds and dates, the command, and how often it was resumed
     r"\d+(\.\d+)?( s( in all)?\b|</td>)|\d{4}-\d\d-\d\d \d\d:\d\d|<dd>trey.*?</dd>|\s+· resumed \d+ times?"
 )
-POINTS = 8  # at which the runner is killed; TREY_KILLS=all takes every one
+POINTS = 8  # at which the runner is killed, of some sixty
 
 
 def resumed(project: Project, name: str = "one") -> record.Record:
@@ -253,12 +252,7 @@ def test_killed_before_any_change_and_resumed_it_leaves_what_an_undisturbed_run_
 ) -> None:
     count, whole = undisturbed
     assert count > 40
-    every = os.environ.get("TREY_KILLS") == "all"
-    points: Sequence[int] = range(1, count + 1)
-    if not every:
-        seed = os.environ.get("TREY_SEED", time.strftime("%Y%m%d"))  # other points tomorrow
-        points = sorted(random.Random(seed).sample(points, POINTS))  # noqa: S311
-    for nth in points:
+    for nth in drawn(range(1, count + 1), POINTS):
         killed = call(chain, f"at-{nth}", nth, "run", "--run-id", "one")
         killed.communicate(timeout=120)
         assert killed.returncode == -signal.SIGKILL
