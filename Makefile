@@ -4,7 +4,7 @@
 # make lab   JupyterLab with everything in it (.venv-lab, from the pins of environment.yml)
 # make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
 # make azurite  what the tests need to store in blob storage: Microsoft's Azurite; without npm, they are skipped
-# make jax   what the tests need to train under JAX, too; without it, they are skipped
+# make jax   what make nightly needs to train under JAX, too
 # make azureml-v1  what the engine azureml-v1 needs, in an environment of its own; without it, its tests are skipped
 # make inference-server  what the tests need to run Azure ML's inference server and Triton's client; without it, they are skipped
 # make lock  compile the locks and environment.yml again (UPGRADE=1 takes newer versions)
@@ -32,8 +32,8 @@ WORKERS ?= 3
 test: .venv/ready lint
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-nightly: .venv/ready azurite
-	TREY_WHOLE=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "nightly or not nightly" $(ARGS)
+nightly: .venv/ready azurite jax
+	TREY_WHOLE=1 TREY_REQUIRE_JAX=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "nightly or not nightly" $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

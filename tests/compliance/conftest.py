@@ -1,9 +1,5 @@
 """A network trained on a handful of descriptions, once for all tests of this room that need one."""
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,37 +44,3 @@ def tiny() -> Tiny:
     trained = model.train(PLAN, vocabulary, rows, descriptions(200, seed=2))
     onnx = export.to_onnx(trained.network, vocabulary, PLAN.tokens)
     return Tiny(PLAN, vocabulary, trained, onnx, folder.keras_archive(trained.network))
-
-
-# Trains on a few rows and tells digests of what comes of it.
-MAKE = """
-import hashlib, json, numpy as np
-from compliance import export, folder, model
-from compliance.generate import connected_car
-from compliance.text import normalize
-from compliance.vocabulary import Vocabulary
-rows = connected_car(200, 3)
-rows = rows.assign(normalized=rows["text"].map(normalize), label=rows["label"].astype(np.int8))
-vocabulary = Vocabulary.learn(rows["normalized"], 100)
-network = model.train(model.TrainingPlan(tokens=12, epochs=2, seed=5), vocabulary, rows, rows[:50]).network
-made = {
-    "weights": b"".join(weight.tobytes() for weight in network.get_weights()),
-    "onnx": export.to_onnx(network, vocabulary, 12),
-    "keras": folder.keras_archive(network),
-}
-print(json.dumps({name: hashlib.sha256(content).hexdigest() for name, content in made.items()}))
-"""
-
-
-@pytest.fixture(scope="session")
-def two_processes() -> list[dict[str, str]]:
-    """Give the digests of what two processes made of the same rows, each with its own order of sets."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", MAKE], env=os.environ | {"PYTHONHASHSEED": seed}, stdout=subprocess.PIPE
-        )
-        for seed in ("1", "2")
-    ]
-    answers = [process.communicate(timeout=180)[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0]
-    return [json.loads(answer) for answer in answers]

@@ -176,6 +176,7 @@ def learned(backend_name: str, precision: str) -> dict:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
+@pytest.mark.nightly
 def test_jax_trains_and_the_exported_file_decides_alike() -> None:
     if importlib.util.find_spec("jax") is None:
         if os.environ.get("TREY_REQUIRE_JAX") == "1":

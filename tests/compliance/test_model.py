@@ -161,10 +161,6 @@ def _with_nan_weights(network):  # type: ignore[no-untyped-def]
     return network
 
 
-def test_two_processes_train_the_same_weights(two_processes: list[dict[str, str]]) -> None:
-    assert len({digests["weights"] for digests in two_processes}) == 1
-
-
 def test_impossible_choices_are_told_all_at_once() -> None:
     with pytest.raises(BadInput) as refused:
         model.TrainingPlan(architecture="word-cn", tokens=0, epochs=-1, learning_rate=0, noncompliant_weight=0)

@@ -26,7 +26,7 @@ FIRST = {"go-live": 0, "take-back": 6, "go-back": 0}  # change to die before: un
 # are named, the slot is filled, the other gets copies, a half, all of it.
 SHARES = {"go-live": [100, 100, 100, 100, 100, 100, 50], "take-back": [50, 100], "go-back": [100]}
 POINTS = [(course, FIRST[course] + number) for course, shares in SHARES.items() for number in range(len(shares))]
-SAMPLE = 5  # of them a day
+SAMPLE = 3  # of them a day
 
 
 @pytest.fixture(autouse=True)

@@ -149,6 +149,7 @@ def test_one_byte_of_a_csv_runs_everything_after_it(project: Project, inventory:
     assert "source" in planned[0]["why"]
 
 
+@pytest.mark.nightly
 def test_a_gate_stops_the_release(project: Project, inventory: Path) -> None:
     """An architecture and one epoch that cannot do it: nothing is registered, and that is a planned end."""
     before = json.loads(project.trey("models", "--json").stdout)

@@ -12,6 +12,8 @@ from tests.fixtures_model import TEXTS
 from tests.project import Project, copy_project
 from tests.runner.conftest import GLUE, write_notebook
 
+pytestmark = pytest.mark.nightly
+
 PARAMS = """
 all: {model_name: parts}
 register: {registry_store: ../registry}

@@ -13,6 +13,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return copy_project(tmp_path_factory.mktemp("scenario"))
 
 
+@pytest.mark.nightly
 def test_the_page_does_what_it_says(project: Project) -> None:
     for name, content in pages.files(PAGE).items():
         (project.root / name).write_text(content, encoding="utf-8")

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.project import copy_project
 
 WORDS = ("run", "--to", "train", "--set", "prepare.rows=600", "--set", "train.epochs=1")
 LAB = (*WORDS, "--set", "train.architecture=lab-reference", "--set", "train.vectors_path=vectors.txt")
 
 
+@pytest.mark.nightly
 def test_vectors_are_used_count_as_an_input_and_are_refused_where_they_are_unsound(tmp_path: Path) -> None:
     project = copy_project(tmp_path)
     vectors = tmp_path / "vectors.txt"

@@ -15,10 +15,11 @@ from runner.errors import BadRequest
 from runner.gates import Reference, Rule
 from runner.record import GateEntry, PhaseEntry
 
+from ..drawn import examples
 from .conftest import Project, entry
 from .test_single import run as run_phase
 
-MORE = settings(max_examples=300, deadline=None)
+MORE = settings(max_examples=examples(300), deadline=None)
 NAMES = ("value", "bound", "estimate", "n", "champion")  # the scraps a rule may look at, by what they are to it
 REFERENCES = {name: Reference("evaluate", name) for name in NAMES}
 NUMBERS = st.integers(-1_000, 1_000) | st.floats(-1e9, 1e9)
@@ -361,7 +362,7 @@ def in_a_notebook(path: Path, values: Mapping[str, Any], spoilt: Mapping[str, st
 
 
 FILES = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )  # each example writes the one file anew
 
 
@@ -405,7 +406,7 @@ def test_a_name_that_is_no_text_names_nothing(tmp_path: Path, name: Any) -> None
     assert judged(rule, {"evaluate": entry(**found)})["verdict"] == "fail"
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ANYTHING, ANYTHING, st.sampled_from(["json", "text", "pandas"]))
 def test_whatever_a_notebook_glued_can_be_read_and_recorded(tmp_path: Path, name: Any, data: Any, encoder: str) -> None:
     path = tmp_path / "n.ipynb"

@@ -18,10 +18,11 @@ from runner.errors import BadRequest
 from runner.notebook import REQUIRED, declarations
 from runner.pipeline import Pipeline, load_pipeline
 
+from ..drawn import examples
 from .conftest import Project
 
 pytestmark = pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")  # of generated sources
-MORE = settings(max_examples=120, deadline=None)
+MORE = settings(max_examples=examples(120), deadline=None)
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs",))
 WORDS = st.text(LETTERS, max_size=8)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -228,7 +229,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(st.text() | st.lists(PIECES, max_size=14).map("".join) | st.lists(PIECES, max_size=8).map(" ".join))
 @example("a: Literal[{[]: 1}] = 1")
 @example("a = " + "-" * 5000 + "1")
@@ -249,7 +250,7 @@ def test_any_text_declares_or_is_at_fault_and_raises_nothing(source: str) -> Non
             assert parameter.coerce(parameter.default) == parameter.default
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text() | st.lists(PIECES, max_size=14).map("".join))
 @example("a = " + "1 + " * 5000 + "1")
 @example("'\ud800'")
