@@ -19,6 +19,10 @@ export JUPYTER_PLATFORM_DIRS := 1
 # Bytecode is compiled at install and kept: importing TensorFlow takes a third of the time.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
+# Decides which rows the tests draw today: one date for all workers, also at midnight.
+ifndef TREY_SEED
+export TREY_SEED := $(shell date -u +%Y%m%d)
+endif
 
 .PHONY: help run test nightly lint lab node azurite jax azureml-v1 inference-server lock secrets benchmark
 help:
@@ -30,10 +34,12 @@ run: .venv/ready
 # Three at a time, since they wait more than a core works; a file's tests share what it sets up. WORKERS=0 for a debugger.
 WORKERS ?= 3
 test: .venv/ready lint
+	@echo "rows are drawn by TREY_SEED=$(TREY_SEED)"
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-nightly: .venv/ready azurite jax
-	TREY_WHOLE=1 TREY_REQUIRE_JAX=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "nightly or not nightly" $(ARGS)
+nightly: .venv/ready lint node azurite jax inference-server azureml-v1
+	TREY_WHOLE=1 TREY_REQUIRE_NODE=1 TREY_REQUIRE_AZURITE=1 TREY_REQUIRE_JAX=1 TREY_REQUIRE_INFERENCE_SERVER=1 \
+	  TREY_REQUIRE_AZUREML_V1=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "nightly or not nightly" $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -68,6 +68,7 @@ class Endpoint:
         wait: float = 60.0,
     ):
         names = checked("model", model_name), checked("environment", environment)
+        self.model_name = names[0]
         self.host = host_class(str(store))(str(store), *names, machines or Machines())
         self.wait = wait
         self._undone = ""  # what `claim` undid and no `roll_back` has counted as its step yet

@@ -11,7 +11,7 @@ from cloud.errors import BadSettings
 _KEYS = ("clusters", "data", "endpoints")
 _CLUSTER = ("size", "most_nodes", "idle_minutes")
 _MOST = 1_000
-_SIZE = re.compile(r"\w+")
+_SIZE = re.compile(r"[A-Za-z0-9_-]+")
 _ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")  # as Azure ML names what it keeps
 
 
@@ -76,7 +76,7 @@ def read(path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str]) -> Se
         data[str(name)] = (path.parent / str(value)).resolve()
         if not _ASSET.fullmatch(str(name)):
             faults.append(f"data has {str(name)!r}; give a name of letters, digits, dashes and underscores")
-        elif not isinstance(value, str) or not data[name].exists():
+        elif not isinstance(value, str) or not data[str(name)].exists():
             faults.append(f"data.{name} is {value!r}; there is no {data[str(name)]}")
     endpoints, served = {}, content.get("endpoints") or {}
     if not isinstance(served, dict):

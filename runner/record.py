@@ -179,7 +179,8 @@ class SignOff(TypedDict):
 class ReleaseEntry(TypedDict):
     """An attempt to release this run to an environment. `folder` is relative to the run's.
 
-    `before` is the digest of what was live there when it began, empty for nothing; absent where nobody can tell.
+    `before` is the digest of what was live there when it began, empty for nothing; `switched` says whether it brought
+    its model there, however it ended. Each is absent where nobody could tell, as where the runner was killed.
     """
 
     environment: str
@@ -191,6 +192,7 @@ class ReleaseEntry(TypedDict):
     seconds: float | None
     release_sha256: str
     before: NotRequired[str]
+    switched: NotRequired[bool]
 
 
 class JobEntry(TypedDict):

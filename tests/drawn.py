@@ -21,11 +21,11 @@ def drawn(rows: Sequence[Row], count: int) -> list[Row]:
     """
     if WHOLE or count >= len(rows):
         return list(rows)
-    seed = os.environ.get("TREY_SEED", time.strftime("%Y%m%d", time.gmtime()))
+    seed = os.environ.get("TREY_SEED") or time.strftime("%Y%m%d", time.gmtime())
     chosen = random.Random(seed).sample(range(len(rows)), count)  # noqa: S311 - no secret
     return [rows[index] for index in sorted(chosen)]
 
 
 def examples(count: int) -> int:
     """Give how many examples of a property are tried: a quarter of what it deserves, or all where TREY_WHOLE=1."""
-    return count if WHOLE else max(count // 4, FEWEST)
+    return count if WHOLE else min(count, max(count // 4, FEWEST))

@@ -87,7 +87,8 @@ def digest(store: str, model_name: str, environment: str) -> str:
     try:
         slot = Endpoint(store, model_name, environment).live()
     except DeliveryError as error:
-        raise BadRequest(str(error), next_step=f"trey smoke --env {environment}") from error
+        step = f"trey smoke --env {environment} --endpoint-store {store}"
+        raise BadRequest(str(error), next_step=step) from error
     return slot.digest if slot else ""
 
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from runner import gates
-from runner.record import STOPPING, GateEntry, Record
+from runner.record import STOPPING, GateEntry, Record, ReleaseEntry
 
 _VALUED = (
     *("--params", "--set", "--from", "--to", "--engine", "--workspace", "--run-id", "--reason", "--timeout"),
@@ -51,26 +51,28 @@ def anew(found: Record) -> str:
     return _without(found["command"], "--run-id", "--fresh", "--detach")
 
 
-def after_release(status: str, environment: str, name: str, found: Record, *, is_live: bool) -> str:
+def after_release(entry: ReleaseEntry, name: str, found: Record) -> str:
     """Give the command behind a release.
 
-    What is live is served from this machine, or asked where it answers by itself. A candidate keeps its share of the
-    requests where the release was interrupted, until the way back takes it; so does what went live all the same.
+    What is live is served from this machine, or asked where it answers by itself. What an interrupted release left, and
+    a model that is live although its release failed, are taken back; where nothing was live before, it is tried again.
 
     Args:
-        status: How the release ended.
-        environment: Where it went to.
+        entry: The release.
         name: How the run is named where the command is typed.
         found: The run's record.
-        is_live: Whether it brought the model there, however it ended.
     """
-    if status == "interrupted" or (status == "failed" and is_live):
+    status, environment = entry["status"], entry["environment"]
+    if status == "succeeded":
+        stores = (str(phase["params"].get("endpoint_store", "")) for phase in found["phases"].values())
+        by_itself = any("://" in store for store in stores)
+        return f"trey smoke --env {environment} --of {name}" if by_itself else f"trey serve --env {environment}"
+    may_be_live = entry.get("switched", "before" in entry)
+    if status in ("failed", "interrupted") and may_be_live and not entry.get("before"):
+        return f"trey release {name} --to {environment}"
+    if status == "interrupted" or (status == "failed" and may_be_live):
         return f"trey rollback --env {environment} --of {name}"
-    if status != "succeeded":
-        return f"trey show {name}"
-    stores = (str(entry["params"].get("endpoint_store", "")) for entry in found["phases"].values())
-    by_itself = any("://" in store for store in stores)
-    return f"trey smoke --env {environment} --of {name}" if by_itself else f"trey serve --env {environment}"
+    return f"trey show {name}"
 
 
 def _ended_early(found: Record) -> bool:

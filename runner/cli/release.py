@@ -1,5 +1,6 @@
 """`trey release` and `trey rollback`: the one door to an environment, and the way back."""
 
+import contextlib
 import json
 import re
 import sys
@@ -66,8 +67,13 @@ def release(
             done = _execute(run_dir, found, new, entry, asked["timeout"])
         except RunFailed as error:
             entry["status"], entry["reason"] = "failed", error.faults[0]
+            _look_back(found, new, entry)
+            if entry.get("switched"):
+                step = next_step.after_release(entry, run_dir.name, found)
+                raise RunFailed(*error.faults, next_step=step) from error
             raise
         finally:
+            _look_back(found, new, entry)
             record.save(run_dir, found)
             write_report(run_dir)
     click.echo(json.dumps(entry, indent=1, ensure_ascii=False) if as_json else _said(run_dir, new, entry, found))
@@ -107,7 +113,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
 
     The endpoint is switched first, and then the registry is told which version is champion. A service that runs follows
     by itself. One step is all there is: to go further back, release the version that is wanted. With --of, nothing is
-    switched unless that run's release went through and its model is still live.
+    switched unless a release of that run brought what is live now, however it ended.
 
     \b
     Examples:
@@ -122,18 +128,19 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     given = live.parameters_of(found)
     endpoint_store = endpoint_store or given.get("endpoint_store")
     endpoints = live.endpoints(endpoint_store, pipeline)
-    if run_dir and found:
-        model_name = _live_of(run_dir, found, endpoints, environment)
-        if model_name is None:
-            said = f"nothing that {run_dir.name} released is live in {environment}; nothing was switched"
-            result = {"environment": environment, "run_id": run_dir.name, "switched": False}
-            click.echo(json.dumps(result, indent=1) if as_json else f"{said}\nnext: trey show {run_dir.name}")
-            return
-    name = live.model_in(endpoints, environment, model_name, "trey rollback")
+    endpoint = _live_of(run_dir, found, endpoints, environment) if run_dir and found else None
+    if run_dir and endpoint is None:
+        said = f"nothing that {run_dir.name} released is live in {environment}; nothing was switched"
+        result = {"environment": environment, "run_id": run_dir.name, "switched": False}
+        click.echo(json.dumps(result, indent=1) if as_json else f"{said}\nnext: trey show {run_dir.name}")
+        return
+    if endpoint is None:
+        name = live.model_in(endpoints, environment, model_name, "trey rollback")
+        endpoint = Endpoint(endpoints, name, environment)
+    name = endpoint.model_name
     registry_store = registry_store or given.get("registry_store") or str(live.project(pipeline) / "registry")
     again = f"trey rollback --env {environment} --model {name}"
     again += f" --endpoint-store {endpoint_store}" if endpoint_store else ""
-    endpoint = Endpoint(endpoints, name, environment)
     try:
         slot, undone, seconds = _gone_back(endpoint, champion_only, again, registry_store)
         _follow(name, slot, environment, again, registry_store)
@@ -197,8 +204,8 @@ def _follow(name: str, slot: "Slot", environment: str, again: str, store: str) -
         raise RunFailed(f"{said}: {error}", next_step=f"{again} --champion-only --registry-store {store}") from error
 
 
-def _live_of(run_dir: Path, found: Record, store: str, environment: str) -> str | None:
-    """Give the name under which what a run released is live; where its release was killed on the way, end that.
+def _live_of(run_dir: Path, found: Record, store: str, environment: str) -> "Endpoint | None":
+    """Give the endpoint, claimed, at which what a run released is live; where its release was killed, end that.
 
     Raises:
         BadRequest: The endpoints cannot be read, or another process deploys to one of them.
@@ -210,28 +217,34 @@ def _live_of(run_dir: Path, found: Record, store: str, environment: str) -> str 
     digest = gates.judged_digest(found["phases"], "")
     there = [entry for entry in found.get("releases", []) if entry["environment"] == environment]
     own = candidate.pipeline_of(run_dir, found).release.phase
-    went_live = _went_live(there[-1], digest) if there else candidate.was_live(found, own, environment)
+    brought = _brought(there, digest) if there else candidate.was_live(found, own, environment)
     try:
         for name in live_models(store, environment):
             endpoint = Endpoint(store, name, environment)
             at_work, beside = endpoint.live(), endpoint.standby()
-            if at_work and at_work.digest == digest:  # also where another run released it
-                if went_live:
-                    return name
-                if not there:
-                    raise _unrecorded(run_dir.name, f"{name} version {at_work.version}", environment)
-            if beside and beside.digest == digest:
-                endpoint.claim()
+            is_live = at_work is not None and at_work.digest == digest
+            if at_work and is_live and not (brought or there):
+                raise _unrecorded(run_dir.name, f"{name} version {at_work.version}", environment)
+            if brought if is_live else (beside is not None and beside.digest == digest):
+                endpoint.claim()  # a deployment that it waits for may have switched meanwhile
+                if brought and (now := endpoint.live()) and now.digest == digest:
+                    return endpoint
                 endpoint.release()
     except DeliveryError as error:
-        raise BadRequest(str(error), next_step=f"trey rollback --env {environment}") from error
+        raise BadRequest(str(error), next_step=f"trey rollback --env {environment} --of {run_dir.name}") from error
     return None
 
 
-def _went_live(entry: ReleaseEntry, digest: str) -> bool:
-    """Tell whether it was this release that brought the model that is live now, also where it failed behind that."""
-    behind = entry["status"] in UNFINISHED and entry.get("before", digest) != digest
-    return entry["status"] == "succeeded" or behind
+def _brought(there: list[ReleaseEntry], digest: str) -> bool:
+    """Tell whether a run's releases to an environment brought the model that is live there.
+
+    One that found it live brought nothing. Where the runner was killed, it may have come so far, and is taken back.
+    """
+    others = [entry for entry in there if entry.get("before") != digest]
+    if not others:
+        return False
+    last = others[-1]
+    return last.get("switched", last["status"] == "succeeded" or (last["status"] in UNFINISHED and "before" in last))
 
 
 def _unrecorded(run: str, model: str, environment: str) -> RunFailed:
@@ -297,14 +310,13 @@ def _at_work(found: Record, new: "Candidate", environment: str) -> str | None:
     return live.digest(store, new.manifest["model"]["name"], environment) if isinstance(store, str) else None
 
 
-def _is_live(found: Record, new: "Candidate", entry: ReleaseEntry) -> bool:
-    """Tell whether a release that did not end well went live all the same; where nobody can tell, it may have."""
-    if entry["status"] == "succeeded" or not _went_live(entry, new.digest):
-        return False
-    try:
-        return _at_work(found, new, entry["environment"]) == new.digest
-    except BadRequest:
-        return True  # the way back asks again, and switches nothing where it is not so
+def _look_back(found: Record, new: "Candidate", entry: ReleaseEntry) -> None:
+    """Say in the entry of a release that has ended whether it brought its model there."""
+    if "before" not in entry or "switched" in entry:
+        return
+    with contextlib.suppress(BadRequest):  # the endpoint does not tell: the way back asks it again
+        after = _at_work(found, new, entry["environment"])
+        entry["switched"] = entry["before"] != new.digest == after
 
 
 def _execute(
@@ -356,14 +368,21 @@ def _outcome(done: dict[str, Any]) -> tuple[Any, str]:
 def _said(run_dir: Path, new: "Candidate", entry: ReleaseEntry, found: Record) -> str:
     environment, status = entry["environment"], entry["status"]
     what = f"{environment}: {STATUSES.get(status, status)}: {new.name}"
-    is_live = _is_live(found, new, entry)
-    step = next_step.after_release(status, environment, run_dir.name, found, is_live=is_live)
+    step = next_step.after_release(entry, run_dir.name, found)
     return "\n".join(
         [
             f"{what}: {entry['reason']}" if entry["reason"] else what,
-            *([f"{environment} may answer with it all the same"] if is_live else []),
+            *_all_the_same(entry),
             f"release: {live.near(run_dir / entry['folder'])}",
             f"report: {live.near(run_dir / record.REPORT)}",
             f"next: {step}",
         ]
     )
+
+
+def _all_the_same(entry: ReleaseEntry) -> list[str]:
+    """Say of a release that did not end well that its model is live all the same, or that nobody can tell."""
+    if entry["status"] not in UNFINISHED or not entry.get("switched", "before" in entry):
+        return []
+    answers = "answers" if "switched" in entry else "may answer"
+    return [f"{entry['environment']} {answers} with it all the same"]

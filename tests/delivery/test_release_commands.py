@@ -591,7 +591,10 @@ def test_the_way_back_of_a_run_is_no_step_where_another_model_is_live(
     before = (run / "run.json").read_bytes()
     assert endpoint.live().digest != digest_of(other)
     with record.amend(run) as found:  # the same model is live, by the release of another run
-        found["releases"][-1] |= {"status": "failed", "before": endpoint.live().digest}
+        found["releases"][-1] |= {"status": "failed", "switched": False}
+    assert trey(*words).stdout == said
+    with record.amend(run) as found:  # and so where it was live already when this release went through
+        found["releases"][-1] |= {"status": "succeeded", "before": endpoint.live().digest}
     assert trey(*words).stdout == said
     (run / "run.json").write_bytes(before)
     registry.set_champion("parts", 1, "production", str(made.root / "registry"))
@@ -603,7 +606,7 @@ def test_the_way_back_of_a_run_is_no_step_where_another_model_is_live(
 def test_a_release_that_fails_behind_the_switch_is_taken_back(
     trey: Trey, run: Path, made: Project, make_model: MakeModel
 ) -> None:
-    """As where the registry does not answer: the release failed, and the model is live all the same."""
+    """As where the registry does not answer: the release failed, and the model is live all the same; so again."""
     endpoint = Endpoint(made.root / "endpoints", "parts", "production")
     other = make_model(bias=0.5)
     before = endpoint.finish(endpoint.place(other, 8, digest_of(other)).name)
@@ -611,12 +614,21 @@ def test_a_release_that_fails_behind_the_switch_is_taken_back(
     asked_to(run, fails_behind=True)
     trey(*APPROVE)
     done = trey("release", "one", "--to", "production", exit_code=1)
-    assert "\nproduction may answer with it all the same\n" in done.stdout
+    assert "\nproduction answers with it all the same\n" in done.stdout
     assert done.stdout.endswith("next: trey rollback --env production --of one\n")
     assert endpoint.live() != before
+    trey("release", "one", "--to", "production", exit_code=1)
+    assert [entry["switched"] for entry in record.load(run)["releases"]] == [True, False]
     back = trey("rollback", "--env", "production", "--of", "one", exit_code=1).stderr
     assert "production answers with parts version 8 again" in back  # which no registry knows
     assert endpoint.live() == before
+
+
+def test_the_first_release_that_fails_behind_the_switch_is_tried_again(trey: Trey, run: Path) -> None:
+    asked_to(run, fails_behind=True)
+    trey(*APPROVE)
+    done = trey("release", "one", "--to", "production", exit_code=1)
+    assert done.stdout.endswith("next: trey release one --to production\n")
 
 
 def test_the_way_back_asks_a_person_where_no_record_tells_who_released(trey: Trey, run: Path, made: Project) -> None:

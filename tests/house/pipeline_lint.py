@@ -54,13 +54,23 @@ def deployments(pipeline: dict[str, Any]) -> list[str]:
                 "an environment": job.get("environment"),
                 "a strategy that deploys": once.get("deploy", {}).get("steps"),
                 "steps on failure": once.get("on", {}).get("failure", {}).get("steps"),
-                "a step on cancellation": [
-                    step for step in once.get("deploy", {}).get("steps", []) if step.get("condition") == "canceled()"
-                ],
+                "a way back on cancellation": _way_back(once.get("deploy", {}).get("steps", []), stage["stage"]),
                 "lockBehavior: sequential in its stage": stage.get("lockBehavior") == "sequential",
             }
             faults += [f"{name_of(job)} lacks {what}" for what, there in lacks.items() if not there]
     return faults
+
+
+def _way_back(steps: list[dict[str, Any]], environment: str) -> bool:
+    """Tell whether, behind the release to an environment, a step of a cancelled job takes it back."""
+    released = False
+    for step in steps:
+        script = script_of(step) or ""
+        released = released or f'trey release "$RUN" --to {environment}' in script
+        is_back = f'trey rollback --env {environment} --of "$RUN"' in script
+        if released and is_back and step.get("condition") == "canceled()":
+            return True
+    return False
 
 
 def commands(pipeline: dict[str, Any]) -> list[str]:

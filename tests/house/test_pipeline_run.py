@@ -147,36 +147,43 @@ def test_a_pull_request_runs_the_small_form_alone(push: Push, checkout: Path) ->
     assert recorded(agent, "small-1", "20261127-5-1")["decision"]["verdict"] == "release"
 
 
-@pytest.mark.parametrize(
-    ("end", "result", "last"),
-    [
-        ("dies", "Failed", "trey rollback"),
-        ("cancels", "Canceled", "trey rollback, where somebody cancels the build"),
-    ],
-)
-def test_a_release_that_ends_in_its_canary_leaves_the_candidate_no_share(  # noqa: PLR0913, PLR0917 - fixtures
+def test_an_agent_that_dies_in_a_canary_leaves_the_candidate_no_share(
     push: Push,
     checkout: Path,
     make_model: MakeModel,  # noqa: F811
-    end: str,
-    result: str,
-    last: str,
 ) -> None:
-    """Where an agent died, nothing of the release was published: the way back begins with the run as it was before."""
+    """Nothing of the release was published then: the way back begins with the run as it was before."""
     other = make_model(bias=3.0)
     (checkout / "params" / "ci.yaml").write_text(f"evaluate: {{model_path: {other}}}\n")
     endpoint = Endpoint(checkout / "endpoints", "parts", "staging")
     before = endpoint.live()
-    assert before is not None
 
-    def half_way() -> None:
+    def dies() -> None:
         endpoint.claim()
         endpoint.shift(endpoint.place(other, before.version + 1, digest_of(other)).name, 10)
         Endpoint._claims.popitem()[1].release()  # the system does so, and the share stays
         assert endpoint.state()["traffic"][before.name] == 90
 
-    agent = push(f"20261127-{end}", params="params/ci.yaml", **{end: ("staging", "trey release", half_way)})
-    assert (agent.results["staging"], agent.results["production"]) == (result, "Skipped"), agent.log
-    assert agent.executed[-1] == last
-    assert (agent.artifacts / "staging-1").exists() == (end == "cancels")
+    agent = push("20261127-6", params="params/ci.yaml", dies=("staging", "trey release", dies))
+    assert (agent.results["staging"], agent.results["production"]) == ("Failed", "Skipped"), agent.log
+    assert agent.executed[-1] == "trey rollback"
+    assert not (agent.artifacts / "staging-1").exists()
     assert (endpoint.live(), endpoint.state()["traffic"][before.name]) == (before, 100)
+
+
+def test_a_build_that_is_cancelled_behind_its_release_takes_it_back(
+    push: Push,
+    checkout: Path,
+    make_model: MakeModel,  # noqa: F811
+) -> None:
+    (checkout / "params" / "ci.yaml").write_text(f"evaluate: {{model_path: {make_model(bias=3.5)}}}\n")
+    before = live(checkout, "staging")
+
+    def cancels() -> None:
+        assert live(checkout, "staging") != before
+
+    agent = push("20261127-7", params="params/ci.yaml", cancels=("staging", "Smoke", cancels))
+    assert (agent.results["staging"], agent.results["production"]) == ("Canceled", "Skipped"), agent.log
+    assert agent.executed[-1] == "trey rollback, where somebody cancels the build"
+    assert recorded(agent, "staging-1", "20261127-7-1")["releases"][0]["switched"] is True
+    assert live(checkout, "staging") == before

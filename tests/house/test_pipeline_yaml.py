@@ -110,9 +110,13 @@ CHANGES: dict[str, tuple[Callable[..., list[str]], Callable[[dict[str, Any]], ob
     "lacks an environment": (lint.deployments, lambda it: production(it).pop("environment")),
     "lacks lockBehavior": (lint.deployments, lambda it: stage(it, "production").pop("lockBehavior")),
     "lacks steps on failure": (lint.deployments, lambda it: once(it)["on"]["failure"].update(steps=[])),
-    "lacks a step on cancellation": (
+    "lacks a way back on cancellation": (
         lint.deployments,
         lambda it: [step.pop("condition", None) for step in once(it)["deploy"]["steps"]],
+    ),
+    "to_production lacks a way back on cancellation": (
+        lint.deployments,
+        lambda it: replace(script_with(it, "rollback --env production"), "production", "staging"),
     ),
     "lacks a strategy": (lint.deployments, lambda it: once(it)["deploy"].update(steps=[])),
     "nothing sets train|collect.decision.ok": (

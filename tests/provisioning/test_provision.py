@@ -149,6 +149,7 @@ def test_a_workspace_that_does_not_exist_is_told(trey: Trey, azure: Azure) -> No
         (MACHINES.replace("[staging,", "[Staging,"), ["endpoints: the environment is 'Staging'"]),
         (MACHINES.replace("gpu:", "tpu:"), ["clusters.tpu is of no use", "clusters.gpu is None"]),
         (MACHINES.replace("Standard_D4s_v3", '" "'), ["clusters.cpu.size is ' '; give what Azure calls it"]),
+        (MACHINES.replace("data: {parts: ..", "data: {2026: ../none"), ["data.2026 is '../none/parts.csv'"]),
         (MACHINES.replace("data: {parts", "data: {my parts"), ["data has 'my parts'; give a name of letters"]),
         (MACHINES.replace("parts.csv", "none.csv"), ["data.parts is '../none.csv'; there is no"]),
         ("- a", ["provision.yaml"]),

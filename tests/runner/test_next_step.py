@@ -61,20 +61,19 @@ def test_what_was_asked_to_end_early_goes_on_with_the_same_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "store", "step"),
+    ("ended", "store", "step"),
     [
-        ("succeeded", "../endpoints", "trey serve --env production"),
-        ("succeeded", "azureml://workspace", "trey smoke --env production --of one"),
-        ("interrupted", "../endpoints", "trey rollback --env production --of one"),
-        ("rolled-back", "../endpoints", "trey show one"),
-        ("failed", "../endpoints", "trey show one"),
+        ({"status": "succeeded"}, "../endpoints", "trey serve --env production"),
+        ({"status": "succeeded"}, "azureml://workspace", "trey smoke --env production --of one"),
+        ({"status": "interrupted"}, "../endpoints", "trey rollback --env production --of one"),
+        ({"status": "interrupted", "before": "", "switched": True}, "x", "trey release one --to production"),
+        ({"status": "rolled-back"}, "../endpoints", "trey show one"),
+        ({"status": "failed", "before": "a", "switched": False}, "../endpoints", "trey show one"),
+        ({"status": "failed", "before": "a", "switched": True}, "x", "trey rollback --env production --of one"),
+        ({"status": "failed", "before": "a"}, "x", "trey rollback --env production --of one"),
+        ({"status": "failed", "before": "", "switched": True}, "x", "trey release one --to production"),
     ],
 )
-def test_behind_a_release_stands_what_follows_from_its_end(status: str, store: str, step: str) -> None:
+def test_behind_a_release_stands_what_follows_from_its_end(ended: Any, store: str, step: str) -> None:
     record = found(phases={"use": entry() | {"params": {"endpoint_store": store}}})
-    assert next_step.after_release(status, "production", "one", record, is_live=False) == step
-
-
-def test_behind_a_release_that_failed_and_is_live_stands_the_way_back() -> None:
-    step = next_step.after_release("failed", "production", "one", found(), is_live=True)
-    assert step == "trey rollback --env production --of one"
+    assert next_step.after_release(ended | {"environment": "production"}, "one", record) == step
