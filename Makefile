@@ -33,13 +33,14 @@ run: .venv/ready
 
 # Three at a time, since they wait more than a core works; a file's tests share what it sets up. WORKERS=0 for a debugger.
 WORKERS ?= 3
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: .venv/ready lint
 	@echo "rows are drawn by TREY_SEED=$(TREY_SEED)"
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) $(ARGS)
 
 nightly: .venv/ready lint node azurite jax inference-server azureml-v1
 	TREY_WHOLE=1 TREY_REQUIRE_NODE=1 TREY_REQUIRE_AZURITE=1 TREY_REQUIRE_JAX=1 TREY_REQUIRE_INFERENCE_SERVER=1 \
-	  TREY_REQUIRE_AZUREML_V1=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "nightly or not nightly" $(ARGS)
+	  TREY_REQUIRE_AZUREML_V1=1 $(PYTEST) -m "nightly or not nightly" $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -338,6 +338,11 @@ def end_releases(record: Record) -> None:
             entry["status"], entry["reason"] = "interrupted", "the runner ended without finishing its record"
 
 
+def may_have_switched(entry: ReleaseEntry) -> bool:
+    """Tell whether a release brought its model there; where nobody could tell, it may have."""
+    return entry.get("switched", "before" in entry)
+
+
 def _is_releasing(record: Record) -> bool:
     return any(entry["status"] == "running" for entry in record.get("releases", []))
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from runner import gates
-from runner.record import STOPPING, GateEntry, Record, ReleaseEntry
+from runner.record import STOPPING, GateEntry, Record, ReleaseEntry, may_have_switched
 
 _VALUED = (
     *("--params", "--set", "--from", "--to", "--engine", "--workspace", "--run-id", "--reason", "--timeout"),
@@ -67,7 +67,7 @@ def after_release(entry: ReleaseEntry, name: str, found: Record) -> str:
         stores = (str(phase["params"].get("endpoint_store", "")) for phase in found["phases"].values())
         by_itself = any("://" in store for store in stores)
         return f"trey smoke --env {environment} --of {name}" if by_itself else f"trey serve --env {environment}"
-    may_be_live = entry.get("switched", "before" in entry)
+    may_be_live = may_have_switched(entry)
     if status in ("failed", "interrupted") and may_be_live and not entry.get("before"):
         return f"trey release {name} --to {environment}"
     if status == "interrupted" or (status == "failed" and may_be_live):

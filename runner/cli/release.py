@@ -67,13 +67,11 @@ def release(
             done = _execute(run_dir, found, new, entry, asked["timeout"])
         except RunFailed as error:
             entry["status"], entry["reason"] = "failed", error.faults[0]
-            _look_back(found, new, entry)
             if entry.get("switched"):
                 step = next_step.after_release(entry, run_dir.name, found)
                 raise RunFailed(*error.faults, next_step=step) from error
             raise
         finally:
-            _look_back(found, new, entry)
             record.save(run_dir, found)
             write_report(run_dir)
     click.echo(json.dumps(entry, indent=1, ensure_ascii=False) if as_json else _said(run_dir, new, entry, found))
@@ -305,14 +303,13 @@ def _at_work(found: Record, new: "Candidate", environment: str) -> str | None:
     Raises:
         BadRequest: The endpoint does not tell.
     """
-    phase = new.pipeline.release.phase
-    store = found["phases"][phase]["params"].get("endpoint_store") if phase in found["phases"] else None
+    store = live.parameters_of(found).get("endpoint_store")
     return live.digest(store, new.manifest["model"]["name"], environment) if isinstance(store, str) else None
 
 
 def _look_back(found: Record, new: "Candidate", entry: ReleaseEntry) -> None:
     """Say in the entry of a release that has ended whether it brought its model there."""
-    if "before" not in entry or "switched" in entry:
+    if "before" not in entry:
         return
     with contextlib.suppress(BadRequest):  # the endpoint does not tell: the way back asks it again
         after = _at_work(found, new, entry["environment"])
@@ -345,6 +342,8 @@ def _execute(
     except BadRequest as error:
         entry["status"], entry["reason"] = "failed", error.faults[0]
         raise
+    finally:
+        _look_back(found, new, entry)
     entry["status"], entry["reason"] = _outcome(done)
     entry["seconds"] = done["phases"][phase]["seconds"]
     return done
@@ -382,7 +381,7 @@ def _said(run_dir: Path, new: "Candidate", entry: ReleaseEntry, found: Record) -
 
 def _all_the_same(entry: ReleaseEntry) -> list[str]:
     """Say of a release that did not end well that its model is live all the same, or that nobody can tell."""
-    if entry["status"] not in UNFINISHED or not entry.get("switched", "before" in entry):
+    if entry["status"] not in UNFINISHED or not record.may_have_switched(entry):
         return []
     answers = "answers" if "switched" in entry else "may answer"
     return [f"{entry['environment']} {answers} with it all the same"]
