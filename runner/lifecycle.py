@@ -136,7 +136,8 @@ class _Run:
             self._go_through()
             self._let_go()
         except _Left:
-            self._end("interrupted", "interrupted", record.LEFT)
+            job = self.record["jobs"][-1]["name"]
+            self._finish("detached", "detached", f"job {job} goes on, and nobody waits for it (--detach)")
         except KeyboardInterrupt:
             self._end("interrupted", "interrupted", "a signal ended the run")
             self._let_go()
@@ -165,9 +166,12 @@ class _Run:
             said = self.engine.close(self.record["status"])
         except KeyboardInterrupt:
             said = None
-        if said:
-            self.watcher.note(said)
-            self.events.write("engine-closed", said=said)
+        if not said:
+            return
+        self.watcher.note(said)
+        self.events.write("engine-closed", said=said)
+        if decision := self.record["decision"]:
+            decision["reason"] += f"; {said.partition('; next: ')[0]}"
 
     def _go_through(self) -> None:
         for phase in self.pipeline.order:
@@ -370,7 +374,7 @@ class _Run:
                 entry["status"], entry["cause"], entry["message"] = "failed", cause, reason
             elif entry["status"] == "pending":
                 self._skip(phase, reason)
-        self._finish(status, "interrupted" if status == "interrupted" else "failed", reason)
+        self._finish(status, status, reason)
 
     def _finish(self, status: record.RunStatus, verdict: Any, reason: str) -> None:
         self.record["status"] = status

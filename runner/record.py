@@ -24,14 +24,13 @@ REPORT = "report.html"
 PARAMS = "params.yaml"
 LOCK = ".lock"
 RESERVE = ".reserve"
-LEFT = "left to its engine, as asked (--detach)"  # the reason of a run that nobody waits for
 _LOOKS = 10
 _RESERVED = 512 * 1024  # bytes
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")
 _HEAD = 2048  # bytes of a record in which its time of creation stands
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
-RunStatus = Literal["running", "succeeded", "stopped", "failed", "interrupted"]
+RunStatus = Literal["running", "succeeded", "stopped", "failed", "interrupted", "detached"]
 PhaseStatus = Literal["pending", "running", "succeeded", "cached", "failed", "skipped"]
 Cause = Literal[
     "cell-error", "kernel-died", "timeout", "interrupted", "disk-full", "bad-input", "leaked-secret", "internal"
@@ -144,7 +143,7 @@ class GateEntry(TypedDict):
 class Decision(TypedDict):
     """What the run comes to, in one word and one sentence."""
 
-    verdict: Literal["release", "succeeded", "stopped", "failed", "interrupted", "incomplete"]
+    verdict: Literal["release", "succeeded", "stopped", "failed", "interrupted", "detached", "incomplete"]
     reason: str
 
 
@@ -474,7 +473,7 @@ def exit_code(record: Mapping[str, Any], *, fail_on_stop: bool = False) -> int:
     if record["status"] == "stopped":
         return 3 if fail_on_stop else 0
     if record["status"] == "interrupted":
-        return 0 if (record.get("decision") or {}).get("reason") == LEFT else 130
+        return 130
     if record["status"] == "failed":
         causes = {phase["cause"] for phase in record["phases"].values() if phase["status"] == "failed"}
         return 4 if "kernel-died" in causes else 5 if "timeout" in causes else 1

@@ -23,7 +23,7 @@ pygments_lexer ipython python3 Python 3 (ipykernel) papermill parameters injecte
 input_path output_path start_time end_time duration exception version default_parameters collapsed scrolled tags
 completed running pending failed status scrapbook encoder schema run_id engine local created_at finished_at seconds
 resumed_at command request pipeline runner commit lock_sha256 params_sha256 phases succeeded skipped cached stopped
-interrupted release incomplete verdict reason decision gates cause message started_at cached_from notebook
+interrupted detached release incomplete verdict reason decision gates cause message started_at cached_from notebook
 source_sha256 code_sha256 code_cells params inputs external output_sha256 scraps displays attempts sign_offs value
 description output_dir number generated authors by releases waived
 """  # words of which notebooks and records are made: with one of them redacted, neither could be read

@@ -27,6 +27,7 @@ HEADLINES = {
     "stopped": ("bad", "Stopped: not released"),
     "failed": ("bad", "Failed: not released"),
     "interrupted": ("warn", "Interrupted: not released"),
+    "detached": ("warn", "Left to its engine: not collected yet"),
     "incomplete": ("warn", "Incomplete: nothing was decided"),
     "running": ("warn", "Still running"),
 }

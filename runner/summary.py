@@ -16,6 +16,7 @@ HEADINGS = {
     "stopped": "Stopped: not released",
     "failed": "Failed: not released",
     "interrupted": "Interrupted: not released",
+    "detached": "Left to its engine: not collected yet",
     "incomplete": "Not decided by the run itself",
 }
 

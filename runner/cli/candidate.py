@@ -116,8 +116,8 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
 
     The gates are judged anew from the folders that the releasing phase reads: what was touched since is no evidence.
     Whatever else stopped the run keeps it from every environment but the one that it went to itself, where it may try
-    again; a run that failed or was interrupted goes nowhere. A verdict against a champion of earlier counts no longer,
-    but the way back to what was live in an environment is open.
+    again; a run that failed, was interrupted or left to its engine goes nowhere. A verdict against a champion of
+    earlier counts no longer, but the way back to what was live in an environment is open.
 
     Raises:
         NotReleasable: The run did not end as planned or has nothing to release, a gate stops it, or what the model was
@@ -131,7 +131,7 @@ def compose(run_dir: Path, found: Record, environment: str) -> Candidate:
     pipeline = pipeline_of(run_dir, found)
     check_environment(pipeline, environment)
     phase, name = pipeline.release.phase, run_dir.name
-    if found["status"] in ("failed", "interrupted"):
+    if found["status"] in ("failed", "interrupted", "detached"):
         reason = first_line(found["decision"]["reason"]) if found["decision"] else ""
         raise NotReleasable(f"{name}: {found['status']}: {reason}", next_step=f"trey resume {name}")
     if phase not in pipeline.every:

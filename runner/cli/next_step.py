@@ -19,7 +19,7 @@ def after(found: Record, name: str) -> str:
         found: Its record.
         name: How the run is named where the command is typed.
     """
-    if found["status"] == "interrupted":
+    if found["status"] in ("interrupted", "detached"):
         return f"trey resume {name}"
     if found["status"] == "stopped":
         return past([gate for gate in found["gates"] if gate["verdict"] in STOPPING], found, name)

@@ -4,6 +4,7 @@ One workspace and one project serve the whole module; the first run of the day i
 """
 
 import json
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from cloud.workspace import NAMED
-from runner import lifecycle, record
-from runner.cli import main
-from runner.errors import RunFailed
+from runner import lifecycle
+from runner.cli import candidate, main, next_step
+from runner.errors import NotReleasable, RunFailed
 from runner.record import Record, exit_code
 
 from ..runner.conftest import Project, Watcher
@@ -267,6 +268,8 @@ def test_a_run_that_was_left_finds_its_job_again(day: Day) -> None:
     job = f"trey-{found['run_id']}-1"
     assert ("confirm", f"cancel job {job} on Azure ML, too?") in day.project.watcher.told
     assert day.notes[-1] == f"job {job} goes on; next: trey resume {found['run_id']}"
+    assert found["decision"]
+    assert found["decision"]["reason"].endswith(f"; job {job} goes on")
     found = day.resume()
     assert found["decision"]["verdict"] == "release", found["decision"]
     assert day.notes[0] == f"job {job}: found again, and followed"
@@ -284,6 +287,8 @@ def test_a_job_is_cancelled_where_a_person_says_so(day: Day) -> None:
         day.compute.hold = None
     job = f"trey-{found['run_id']}-1"
     assert found["status"] == "interrupted"
+    assert found["decision"]
+    assert found["decision"]["reason"].endswith(f"; job {job} is cancelled")
     assert day.notes[-1] == f"job {job} is cancelled"
     assert day.azure.manager.get(f"{day.azure.workspace}/jobs/{job}")["properties"]["status"] == "Canceled"
     assert day.ran == []
@@ -321,11 +326,14 @@ def test_a_machine_that_is_taken_away_registers_nothing_twice(day: Day) -> None:
 def test_a_run_that_is_left_goes_on_and_is_collected(day: Day) -> None:
     """The job's name follows from the run's, so that somebody else can wait for it: azure-pipelines.yml does."""
     found = day.run("judge.floor=0.35", detach=True, run_id="left")
-    assert (found["status"], found["decision"], exit_code(found)) == (
-        "interrupted",
-        {"verdict": "interrupted", "reason": record.LEFT},
-        0,
-    )
+    reason = "job trey-left-1 goes on, and nobody waits for it (--detach)"
+    assert (found["status"], exit_code(found), next_step.after(found, "left")) == ("detached", 0, "trey resume left")
+    assert found["decision"] == {"verdict": "detached", "reason": reason}
+    assert [entry["status"] for entry in found["phases"].values()] == ["cached", "pending", "pending"]
+    with pytest.raises(NotReleasable, match=f"left: detached: {re.escape(reason)}"):
+        candidate.compose(day.project.run_dir, found, "staging")
+    page = (day.project.run_dir / "report.html").read_text(encoding="utf-8")
+    assert "Left to its engine: not collected yet" in page
     assert day.azure.puts("jobs") == ["trey-left-1"]
     assert ("judge", 0) in day.ran
     collected = day.resume()
