@@ -1,4 +1,4 @@
-"""What git tracks is what people wrote: text that can be reviewed, and pictures of the pages, but no output of a run."""
+"""What git tracks is what people wrote: text that can be reviewed and pictures of the pages, but no output of a run."""
 
 import subprocess
 from pathlib import Path
