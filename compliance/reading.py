@@ -305,7 +305,7 @@ def _frames(records: Iterator[tuple[int, list[str] | str]], table: _Csv, size: i
     wanted, name, delimiter = table.wanted, table.name, table.layout.separator
     header = next((fields for _, fields in records if fields), None)
     if header is None:
-        raise BadInput(f"{name} is empty; a CSV with a header and labelled rows was expected")
+        raise BadInput(f"{name} is empty; a CSV with a header and rows was expected")
     if isinstance(header, str):
         raise BadInput(f"{name}: the header cannot be read, {header}; mend the first line")
     header = [column.strip() for column in header]
@@ -336,6 +336,8 @@ def _taken(line: int, fields: list[str] | str, places: list[int], width: int, de
 def _check_header(
     header: list[str], wanted: Mapping[str, tuple[str, str]], name: str, delimiter: str, advice: Advice
 ) -> None:
+    if len(header) == 1 and any(column not in header for _, column in wanted.values()):
+        _check_delimiter(header[0], delimiter, advice)
     faults = []
     for parameter, column in wanted.values():
         called = f"{column!r} ({parameter})" if parameter else repr(column)
@@ -346,13 +348,16 @@ def _check_header(
             faults.append(f"{name} has no column {called}; its columns are {_list(header)}{hint}")
         elif header.count(column) > 1:
             faults.append(f"{name} has {header.count(column)} columns {called}; rename all but one")
-    if faults and len(header) == 1:
-        for other, typed in OTHER_DELIMITERS.items():
-            if other != delimiter and other in header[0]:
-                told = advice.delimiter.format(typed=typed)
-                faults.append(f"the header is one column, {header[0]!r}: is it delimited by {typed}? {told}")
     if faults:
         raise BadInput(*faults)
+
+
+def _check_delimiter(header: str, delimiter: str, advice: Advice) -> None:
+    """Refuse a header of one column that lacks what is wanted and holds what else may delimit: it tells the cause."""
+    others = {other: typed for other, typed in OTHER_DELIMITERS.items() if other != delimiter and other in header}
+    if others:
+        told = (f"is it delimited by {typed}? {advice.delimiter.format(typed=typed)}" for typed in others.values())
+        raise BadInput(*(f"the header is one column, {header!r}: {question}" for question in told))
 
 
 def _check_path(path: Path, advice: Advice) -> None:

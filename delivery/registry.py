@@ -56,6 +56,7 @@ ARTIFACT = "model"  # folder of the model among an MLflow run's artifacts
 EVIDENCE = "evidence"  # folder of other files there
 CHAMPION_TRIES = 20  # looks at the champions of an environment until there is one
 LOCK_WAIT = 300.0  # seconds to wait for another registration in the same folder
+_LONGEST = 500  # characters of an error that are repeated
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
 _HTTP = {  # half a minute of repeated calls instead of MLflow's five, where nobody said otherwise
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
@@ -373,11 +374,17 @@ def _answering(store: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException) as error:
-        said = str(error).strip().partition("\n")[0][:500]
         raise RegistryError(
-            f"the registry {tracking_uri(store)} does not answer as it should: {said}\n"
+            f"the registry {tracking_uri(store)} does not answer as it should: {_said(error)}\n"
             "Nothing is half registered; type the same again, or look: trey models --registry-store DIR|URI"
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """Give the first line of an error; of a long one both ends, since an address may stand before the reason."""
+    line = str(error).strip().partition("\n")[0]
+    half = _LONGEST // 2
+    return line if len(line) <= _LONGEST else f"{line[:half]} … {line[-half:]}"
 
 
 @contextmanager

@@ -163,6 +163,14 @@ def test_what_cannot_be_read_is_named_with_the_next_step(csv_file, content, layo
     assert said in told
 
 
+def test_what_delimits_is_asked_alone_since_it_explains_what_is_missing(csv_file):
+    source = csv_file("text;label\na;1\n")
+    asked = "the header is one column, 'text;label': is it delimited by ;? --set prepare.delimiter=';'"
+    assert faults(source, Layout()) == [asked]
+    [column] = faults(csv_file("notes\na\n"), Layout(text_column="note"))[:1]
+    assert "did you mean 'notes'?" in column
+
+
 def test_all_faults_of_a_header_are_told_at_once(csv_file):
     layout = Layout(keep_column="split", keep_values=["train"])
     source = csv_file("id,name\n1,2\n")

@@ -152,7 +152,7 @@ def test_faults_of_an_inventory_are_told_with_the_options_of_the_command(invento
         return list(caught.value.faults)
 
     model = ["--model-dir", str(model_dir)]
-    assert "is it delimited by ;? --delimiter ';'" in told(str(inventory), *model)[1]
+    assert "is it delimited by ;? --delimiter ';'" in told(str(inventory), *model)[0]
     assert told(str(inventory), *model, "--delimiter", ";", "--text-column", "descripton")[0].endswith(
         "did you mean 'description'? --text-column description"
     )

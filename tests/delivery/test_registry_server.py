@@ -237,3 +237,10 @@ def test_a_champion_is_set_through_a_failing_network(azure: Azure, model_dir: Pa
         assert hit
         marked = [entry.version for entry in registry.versions_of("shaken", azure.store) if entry.champion_of]
         assert marked == [2 - number % 2]
+
+
+def test_why_a_registry_does_not_answer_is_told_behind_the_longest_address(azure: Azure) -> None:
+    store = f"http://127.0.0.1:9/{'behind/a/gateway/' * 40}"  # nobody listens at the discard port
+    with pytest.raises(RegistryError, match="Connection refused") as told:
+        registry.versions_of("parts", store)
+    assert len(str(told.value).partition("\n")[0].partition(" does not answer ")[2]) < 600

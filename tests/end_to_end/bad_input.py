@@ -153,7 +153,7 @@ REFUSED = {"kept": "rejected.csv with each refused row, its line and the reason"
 CASES = [
     Case(SOURCE, "the file does not exist", absent, "parts.csv, which does not exist", **NOT_STARTED),
     Case(SOURCE, "a folder", folder, "is a folder, and it holds no CSV; give a file"),
-    Case(SOURCE, "an empty file", content(b""), "is empty; a CSV with a header and labelled rows was expected"),
+    Case(SOURCE, "an empty file", content(b""), "is empty; a CSV with a header and rows was expected"),
     Case(SOURCE, "a header and nothing else", table(), "has a header and no rows"),
     Case(
         SOURCE,
