@@ -284,6 +284,7 @@ class PlannedPhase:
     Attributes:
         status: run, cached or skipped.
         gates: Its rules, judged where the evidence stands already.
+        compute: What it runs on where it runs; empty for this machine.
     """
 
     name: str
@@ -292,6 +293,7 @@ class PlannedPhase:
     after: tuple[str, ...]
     gates: list[dict[str, Any]]
     params: dict[str, Any]
+    compute: str
 
 
 @dataclass(frozen=True)
@@ -315,8 +317,8 @@ def plan(request: Request) -> Plan:
         BadRequest: Something is wrong with the request.
     """
     prepared = prepare(request)
-    engines.check(request.engine)
     pipeline = prepared.pipeline
+    computes = engines.choose(request.engine).computes(pipeline)
     known: dict[str, PhaseEntry] = {}
     outputs: dict[str, str] = {}
     judged: list[GateEntry] = []
@@ -334,7 +336,8 @@ def plan(request: Request) -> Plan:
             if choice.reuse:
                 known[phase] = choice.reuse.entry
                 outputs[phase] = choice.reuse.entry["output_sha256"] or ""
-        planned.append(PlannedPhase(phase, status, why, pipeline.edges[phase], rules, prepared.params[phase]))
+        values, compute = prepared.params[phase], computes.get(phase, "")
+        planned.append(PlannedPhase(phase, status, why, pipeline.edges[phase], rules, values, compute))
     asked = request.last in (None, pipeline.order[-1])
     return Plan(planned, _planned_rules(gates.OUTCOME, pipeline.outcome, known) if pipeline.outcome and asked else [])
 

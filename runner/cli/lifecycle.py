@@ -85,7 +85,9 @@ def resume(  # noqa: PLR0913, PLR0917  # one for each option
 def plan(as_json: bool, **asked: Any) -> None:
     """Show phases, edges, gates, and what would run and why.
 
-    Starts nothing and writes nothing. Last come the rules of the outcome, which must hold after the last phase.
+    Starts nothing, writes nothing and asks nobody elsewhere. With an engine that works on clusters, each phase that
+    would run names its own, as params/azure.yaml does. Last come the rules of the outcome, which must hold after the
+    last phase.
 
     \b
     Examples:
@@ -168,6 +170,7 @@ def _plan_json(planned: "Plan") -> dict[str, Any]:
                 "after": list(phase.after),
                 "gates": phase.gates,
                 "params": phase.params,
+                "compute": phase.compute or None,
             }
             for phase in planned.phases
         ],
@@ -182,6 +185,8 @@ def _plan_text(planned: "Plan") -> str:
     for phase in planned.phases:
         lines.append(f"{phase.name:{width}}  {said[phase.status]:7}  {phase.why}")
         indent = " " * (width + 2)
+        if phase.compute and phase.status == "run":
+            lines.append(f"{indent}on {phase.compute}")
         if phase.after:
             lines.append(f"{indent}reads {', '.join(phase.after)}")
         lines += [f"{indent}gate {_gate_text(gate)}" for gate in phase.gates]

@@ -87,6 +87,13 @@ class Engine(Protocol):
     remote: bool
     submitted: "JobEntry | None"
 
+    def computes(self, pipeline: "Pipeline") -> Mapping[str, str]:
+        """Name what each phase would run on, where that is not this machine; nobody is asked.
+
+        Raises:
+            BadRequest: The engine's settings are absent or wrong.
+        """
+
     def check(self, prepared: "Prepared") -> None:
         """Look at a request before anything starts.
 
@@ -108,25 +115,16 @@ class Engine(Protocol):
         """Let go of what is still at work for a run that has ended so; a sentence on it, where there is one."""
 
 
-def check(name: str) -> None:
-    """Refuse an engine that does not exist.
-
-    Raises:
-        BadRequest: There is none of this name.
-    """
-    if name not in ENGINES:
-        raise BadRequest(
-            f"there is no engine {name!r}; allowed are {', '.join(ENGINES)}", next_step="trey run --engine local"
-        )
-
-
 def choose(name: str) -> Engine:
     """Give the engine of this name.
 
     Raises:
         BadRequest: There is none.
     """
-    check(name)
+    if name not in ENGINES:
+        raise BadRequest(
+            f"there is no engine {name!r}; allowed are {', '.join(ENGINES)}", next_step="trey run --engine local"
+        )
     module, _, attribute = ENGINES[name].partition(":")
     engine: Engine = getattr(import_module(module), attribute)()
     return engine

@@ -61,6 +61,10 @@ class AzureV1Engine:
         self._listener: Listener
         self._again = ""  # what to type where the run fails on the way
 
+    def computes(self, pipeline: "Pipeline") -> Mapping[str, str]:
+        """Name the cluster of each phase, as params/azure.yaml does."""
+        return settings.read(pipeline).clusters(pipeline)
+
     def check(self, prepared: "Prepared") -> None:
         """Look at settings and parameters, then whether the workspace and its clusters answer.
 

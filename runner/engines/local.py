@@ -1,6 +1,6 @@
 """Runs a phase on this machine, in a kernel of this interpreter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from runner.engines import Ahead, Job
@@ -8,6 +8,7 @@ from runner.engines import Ahead, Job
 if TYPE_CHECKING:
     from runner.execute import CellEvent, Outcome
     from runner.phase import Listener
+    from runner.pipeline import Pipeline
     from runner.planning import Prepared
     from runner.record import JobEntry, RunStatus
 
@@ -17,6 +18,10 @@ class LocalEngine:
 
     remote = False
     submitted: "JobEntry | None" = None
+
+    def computes(self, pipeline: "Pipeline") -> Mapping[str, str]:
+        """Run all on this machine."""
+        return {}
 
     def check(self, prepared: "Prepared") -> None:
         """Take any request."""

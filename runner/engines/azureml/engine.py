@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from runner.execute import CellEvent
     from runner.phase import Listener
+    from runner.pipeline import Pipeline
     from runner.planning import Prepared
 
 
@@ -46,6 +47,10 @@ class AzureEngine:
         self._run_id = ""
         self._listener: Listener
         self._follower: following.Follower | None = None
+
+    def computes(self, pipeline: "Pipeline") -> Mapping[str, str]:
+        """Name the cluster of each phase, as params/azure.yaml does."""
+        return settings.read(pipeline).clusters(pipeline)
 
     def check(self, prepared: "Prepared") -> None:
         """Look at settings and parameters, then whether the workspace and its clusters answer.

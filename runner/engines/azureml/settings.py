@@ -53,6 +53,10 @@ class Settings:
         """Name the cluster that a phase runs on."""
         return self.computes[self.phases.get(phase, self.default)]
 
+    def clusters(self, pipeline: Pipeline) -> dict[str, str]:
+        """Name the cluster of each phase of a pipeline."""
+        return {phase: self.compute(phase) for phase in pipeline.order}
+
     @property
     def version(self) -> str:
         """The environment's version: a digest over all that it is built from."""
