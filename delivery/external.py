@@ -5,7 +5,7 @@ folder is read with SQLite alone; one behind an address needs its client.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -18,21 +18,12 @@ from delivery.stores import DIGEST, SQLITE, champion_tag, mark_rank, tracking_ur
 ABSENT = "absent"
 FILE = "external.json"
 _DELETED = "Deleted_Internal"  # the stage in which MLflow keeps the row of a version that was deleted
-_QUERY = """
-    SELECT version.version, digest.value{columns}
+_TAGS = """
+    SELECT version.version, tag.key, tag.value
     FROM model_versions AS version
-    JOIN model_version_tags AS digest
-        ON digest.name = version.name AND digest.version = version.version AND digest.key = ?
-    {join}
-    WHERE version.name = ? AND version.current_stage <> ? {where}
-    ORDER BY version.version
+    JOIN model_version_tags AS tag ON tag.name = version.name AND tag.version = version.version
+    WHERE version.name = ? AND version.current_stage <> ?
 """
-_CHAMPION = _QUERY.format(
-    join="JOIN model_version_tags AS mark ON mark.name = version.name AND mark.version = version.version",
-    where="AND mark.key = ?",
-    columns=", mark.value",
-)
-_VERSION = _QUERY.format(join="", where="AND version.version = ?", columns="")
 
 
 def champion_uri(registry_store: str, model_name: str, environment: str) -> str:
@@ -62,11 +53,26 @@ def registry_state(uri: str) -> str:
     store, name, kind, which = _parts(uri, "registry", 3)
     if kind not in ("champion", "version"):
         raise ValueError(f"{uri!r} names neither a champion nor a version")
-    found = _row(store, name, kind, which) if store.startswith(SQLITE) else _asked(store, name, kind, which)
+    look = _looked_up if store.startswith(SQLITE) else _asked
+    found = look(store, name, kind, which)
     if found is None:
         return ABSENT
     version, digest = found
     return digest if kind == "version" else champion_state(version, digest)
+
+
+def version_tags(registry_store: str, model_name: str, version: int) -> Mapping[str, str]:
+    """Give the tags of a registered version, its digest among them.
+
+    Raises:
+        RegistryError: There is no such version, or the registry cannot be read.
+    """
+    store = tracking_uri(registry_store)
+    if store.startswith(SQLITE) and (found := _tags(store, checked("model", model_name)).get(version)):
+        return found
+    from delivery import registry  # which also knows how to say what is there instead
+
+    return registry.version(model_name, version, registry_store).tags
 
 
 def champion_state(version: int, digest: str) -> str:
@@ -113,21 +119,31 @@ def _parts(uri: str, scheme: str, words: int) -> list[str]:
     return [place, *rest.split("/")]
 
 
-def _row(store: str, name: str, kind: str, which: str) -> tuple[int, str] | None:
+def _looked_up(store: str, name: str, kind: str, which: str) -> tuple[int, str] | None:
+    digests = {number: tags for number, tags in _tags(store, name).items() if DIGEST in tags}
+    if kind == "version":
+        return (int(which), digests[int(which)][DIGEST]) if int(which) in digests else None
+    tag = champion_tag(which)
+    ranks = {number: mark_rank(tags[tag]) for number, tags in digests.items() if tag in tags}
+    ranked = [(rank, number) for number, rank in ranks.items() if rank is not None]
+    return (max(ranked)[1], digests[max(ranked)[1]][DIGEST]) if ranked else None
+
+
+def _tags(store: str, name: str) -> dict[int, dict[str, str]]:
+    """Read the tags of each version of a model; none where there is no registry yet."""
     path = Path(store.removeprefix(SQLITE))
     if not path.is_file():
-        return None
-    query, value = (_CHAMPION, champion_tag(which)) if kind == "champion" else (_VERSION, int(which))
+        return {}
     # Opened for writing and then told not to: only so can SQLite first undo what a killed writer left half-way.
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=30)) as database:
         database.execute("PRAGMA query_only = ON")
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_version_tags'").fetchone():
-            return None  # a registry whose first use was cut short
-        rows = database.execute(query, (DIGEST, name, _DELETED, value)).fetchall()
-    if kind == "champion":
-        ranked = [(rank, number, digest) for number, digest, mark in rows if (rank := mark_rank(mark)) is not None]
-        rows = [max(ranked)[1:]] if ranked else []
-    return (rows[0][0], rows[0][1]) if rows else None
+            return {}  # a registry whose first use was cut short
+        rows = database.execute(_TAGS, (name, _DELETED)).fetchall()
+    found: dict[int, dict[str, str]] = {}
+    for number, key, value in rows:
+        found.setdefault(number, {})[key] = value
+    return found
 
 
 def _asked(store: str, name: str, kind: str, which: str) -> tuple[int, str] | None:

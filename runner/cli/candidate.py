@@ -194,8 +194,9 @@ def _now(uri: str, pipeline: Pipeline) -> str:
 
 def _model(name: str, found: Record, judgement: single.Judgement, phase: str) -> dict[str, Any]:
     """Give name, version, digest and commit of the model that a run registered, as the registry has it now."""
-    from delivery import registry
     from delivery.errors import DeliveryError
+    from delivery.external import version_tags
+    from delivery.stores import DIGEST
 
     values: dict[str, Any] = {}
     reason = "no phase before it names a model"
@@ -210,15 +211,16 @@ def _model(name: str, found: Record, judgement: single.Judgement, phase: str) ->
     if not isinstance(store, str):
         raise BadRequest(f"{name} names no registry: {phase} has no registry_store", next_step=f"trey show {name}")
     try:
-        known = registry.version(values["model_name"], values["model_version"], store)
+        tags = version_tags(store, values["model_name"], values["model_version"])
     except DeliveryError as error:
         raise BadRequest(str(error), next_step=f"trey models --registry-store {store}") from error
-    if known.digest != values["model_digest"]:
-        fault = f"version {known.version} of {known.name} has digest {known.digest} in the registry"
+    digest = tags.get(DIGEST, "")
+    if digest != values["model_digest"]:
+        fault = f"version {values['model_version']} of {values['model_name']} has digest {digest} in the registry"
         raise BadRequest(f"{fault}; {name} registered {values['model_digest']}", next_step="trey models")
     return {
-        "model_name": known.name,
-        "model_version": known.version,
-        "digest": known.digest,
-        "commit": known.tags.get("git_commit", ""),
+        "model_name": values["model_name"],
+        "model_version": values["model_version"],
+        "digest": digest,
+        "commit": tags.get("git_commit", ""),
     }

@@ -59,7 +59,11 @@ def test_both_ways_to_ask_the_registry_agree(registry_store: str, model_dir: Pat
     registry.set_champion("agreed", 1, "staging", registry_store)
     for kind, which in (("champion", "staging"), ("champion", "other"), ("version", "1"), ("version", "2")):
         store = registry.tracking_uri(registry_store)
-        assert external._row(store, "agreed", kind, which) == external._asked(store, "agreed", kind, which)
+        assert external._looked_up(store, "agreed", kind, which) == external._asked(store, "agreed", kind, which)
+    tags = registry.version("agreed", 1, registry_store).tags
+    assert external.version_tags(registry_store, "agreed", 1) == tags
+    with pytest.raises(RegistryError, match=r"there is no version 2 of agreed in .*; versions there: 1"):
+        external.version_tags(registry_store, "agreed", 2)
 
 
 def test_a_registry_that_is_absent_or_half_made_is_absent(tmp_path: Path) -> None:
