@@ -112,6 +112,10 @@ class Endpoint:
         state = self.state()
         return self._slot(state, state["previous"])
 
+    def displaced(self) -> Slot | None:
+        """Give the slot that was live until the live one took over; None where that came by a step back, or is gone."""
+        return None if self.state()["stepped_back"] else self.previous()
+
     def claim(self) -> str:
         """Keep other deployments out until `release`, `discard` or the end of the process; waits for one under way.
 
@@ -209,18 +213,23 @@ class Endpoint:
         self.claim()
         state = self.state()
         slot = self._intact(state, name)
-        former = state["previous"] if name == state["live"] else state["live"]
-        self._write(settled(name, former, state["slots"]))
+        if name == state["live"]:
+            self._write(_all_to_live(state))
+        else:
+            self._write(settled(name, state["live"], state["slots"]))
         self._undone = ""
         return slot
 
     switch = finish
 
-    def roll_back(self) -> Slot:
+    def roll_back(self, *, further: bool = False) -> Slot:
         """Go one step back, and give the slot that has all traffic now. The claim stays.
 
         While a deployment is under way, or where one was killed, the step leads to the live slot; after one, to the
         slot that was live before. Both were confirmed, so a second step leads forth again.
+
+        Args:
+            further: Go to the slot that was live before also where a killed deployment had to be undone first.
 
         Raises:
             EndpointError: There is nothing to go back to.
@@ -230,12 +239,12 @@ class Endpoint:
         undone = self.claim() or self._settle() or self._undone
         self._undone = ""
         state = self.state()
-        if undone and state["live"]:
+        if undone and state["live"] and not further:
             return self._intact(state, state["live"])
         if state["previous"] is None:
             raise EndpointError(f"{self.host.where} has no earlier version to go back to")
         slot = self._intact(state, state["previous"])
-        self._write(settled(slot.name, state["live"], state["slots"]))
+        self._write(settled(slot.name, state["live"], state["slots"], stepped_back=not state["stepped_back"]))
         return slot
 
     def discard(self, name: str) -> None:
@@ -318,10 +327,9 @@ class Endpoint:
     def _settle(self) -> str:
         """Give all traffic to the live slot, and say so where it had not all of it."""
         state = self.state()
-        all_to_live = settled(state["live"], state["previous"], state["slots"])
-        if all_to_live == state:
+        if _all_to_live(state) == state:
             return ""
-        self._write(all_to_live)
+        self._write(_all_to_live(state))
         live = self._slot(state, state["live"])
         where = f"{live.name}, version {live.version}" if live else "nothing"
         return f"a deployment was interrupted; traffic is back on {where}"
@@ -338,13 +346,13 @@ class Endpoint:
         with self.host.prepared(model_dir, name, held) as put:
             state = self._empty(state, name)
             put()
-        self._write(settled(state["live"], state["previous"], state["slots"] | {name: held}))
+        self._write(_all_to_live(state | {"slots": state["slots"] | {name: held}}))
 
     def _empty(self, state: State, name: str) -> State:
         """Empty a slot that is not live, and give the new state: first nothing speaks of the slot, then it is gone."""
         if state["slots"][name]:
             previous = None if state["previous"] == name else state["previous"]
-            state = settled(state["live"], previous, state["slots"] | {name: None})
+            state = _all_to_live(state | {"previous": previous, "slots": state["slots"] | {name: None}})
             self._write(state)
         self.host.empty(name)
         return state
@@ -354,6 +362,11 @@ class Endpoint:
             raise EndpointError(f"this state is not written to {self.host.where}: {why}")
         self._claims[self.host.where].check()
         self.host.write(state)
+
+
+def _all_to_live(state: State) -> State:
+    """Give a state in which the live slot has all traffic, and that is otherwise the same."""
+    return settled(state["live"], state["previous"], state["slots"], stepped_back=state["stepped_back"])
 
 
 def live_models(store: str | Path, environment: str) -> list[str]:

@@ -28,7 +28,7 @@ from delivery import managed
 from delivery.errors import BadPlan, EndpointError, ModelChanged, ScoringProcessFailed
 from delivery.files import canonical, sha256
 from delivery.hosts import Machines
-from delivery.managed import COLLECTION, ENVIRONMENT, LIVE, MODEL, PREVIOUS
+from delivery.managed import COLLECTION, ENVIRONMENT, LIVE, MODEL, PREVIOUS, STEPPED_BACK
 from delivery.mirroring import Mirroring
 from delivery.state import SCHEMA, SLOTS, Held, State, fault
 
@@ -209,11 +209,13 @@ class ManagedHost:
         live = tags.get(LIVE) or None
         slots = {name: _held(deployments.get(name), is_live=name == live) for name in SLOTS}
         previous = tags.get(PREVIOUS) or None
+        is_there = previous is not None and bool(slots.get(previous))  # somebody may have deleted it by hand
         shares = _shares(endpoint.traffic)
         return State(
             schema=SCHEMA,
             live=live,
-            previous=previous if previous and slots.get(previous) else None,  # somebody deleted it by hand
+            previous=previous if is_there else None,
+            stepped_back=is_there and bool(tags.get(STEPPED_BACK)),
             slots=slots,
             traffic={name: shares.get(name, 0) for name in {*SLOTS, *shares}},
             mirror=_shares(endpoint.mirror_traffic),
@@ -358,7 +360,8 @@ def _translated(error: CloudError) -> EndpointError:
 
 
 def _tags(state: State) -> dict[str, str]:
-    return {LIVE: state["live"] or "", PREVIOUS: state["previous"] or ""}
+    stepped_back = "true" if state["stepped_back"] else ""
+    return {LIVE: state["live"] or "", PREVIOUS: state["previous"] or "", STEPPED_BACK: stepped_back}
 
 
 def _shares(found: Mapping[str, int] | None) -> dict[str, int]:

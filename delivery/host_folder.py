@@ -163,6 +163,7 @@ class FolderHost:
                 schema=found["schema"],
                 live=found["live"],
                 previous=found.get("previous"),  # a state from before there was a way back has none
+                stepped_back=found.get("stepped_back", False),
                 slots={name: found["slots"][name] for name in SLOTS},
                 traffic={name: found["traffic"][name] for name in SLOTS},
                 mirror=dict(found["mirror"]),

@@ -14,7 +14,8 @@ from delivery.state import Held
 if TYPE_CHECKING:
     from azure.ai.ml.entities import Environment, ManagedOnlineDeployment, ManagedOnlineEndpoint, Model
 
-MODEL, ENVIRONMENT, LIVE, PREVIOUS = "trey-model", "trey-environment", "trey-live", "trey-previous"  # of an endpoint
+MODEL, ENVIRONMENT = "trey-model", "trey-environment"  # tags of an endpoint
+LIVE, PREVIOUS, STEPPED_BACK = "trey-live", "trey-previous", "trey-stepped-back"  # the same
 VERSION, DIGEST = "trey-version", "trey-digest"  # tags of a deployment, and of a model
 COLLECTION = "scoring"  # of the data collector
 IMAGE = "trey-scoring"
@@ -50,7 +51,7 @@ def endpoint(name: str, model_name: str, environment: str) -> "ManagedOnlineEndp
         auth_mode="aad_token",
         identity=IdentityConfiguration(type="system_assigned"),
         description=f"{model_name} in {environment}",
-        tags={MODEL: model_name, ENVIRONMENT: environment, LIVE: "", PREVIOUS: ""},
+        tags={MODEL: model_name, ENVIRONMENT: environment, LIVE: "", PREVIOUS: "", STEPPED_BACK: ""},
     )
 
 

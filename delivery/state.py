@@ -21,21 +21,34 @@ class State(TypedDict):
         live: The slot that was confirmed last; None where nothing ever was.
         previous: The slot that was live before it and can be gone back to; None where there is none.
         traffic: Whole per cents of the requests that each slot answers; their sum is 100 where something is live.
+        stepped_back: Whether the last switch was a step back, so that `previous` is what was taken back.
         mirror: Whole per cents of the requests of which a slot gets copies; its answers are never sent.
     """
 
     schema: int
     live: str | None
     previous: str | None
+    stepped_back: bool
     slots: dict[str, Held | None]
     traffic: dict[str, int]
     mirror: dict[str, int]
 
 
-def settled(live: str | None, previous: str | None, slots: dict[str, Held | None]) -> State:
+def settled(
+    live: str | None, previous: str | None, slots: dict[str, Held | None], *, stepped_back: bool = False
+) -> State:
     """Give the state in which the live slot has all traffic."""
     traffic = {name: FULL if name == live else NONE for name in SLOTS}
-    return State(schema=SCHEMA, live=live, previous=previous, slots=slots, traffic=traffic, mirror={})
+    stepped_back = stepped_back and previous is not None
+    return State(
+        schema=SCHEMA,
+        live=live,
+        previous=previous,
+        stepped_back=stepped_back,
+        slots=slots,
+        traffic=traffic,
+        mirror={},
+    )
 
 
 def empty() -> State:
@@ -58,6 +71,7 @@ def fault(state: State) -> str:
         f"slot {live} is live and empty": live is not None and live not in filled,
         f"slot {previous} is to go back to, but empty or live": previous is not None
         and (previous not in filled or previous == live),
+        "stepped_back is neither true nor false": not isinstance(state["stepped_back"], bool),
         "the per cents are no whole numbers from 0 to 100": not all(
             map(is_percent, [*state["traffic"].values(), *state["mirror"].values()])
         ),

@@ -23,17 +23,23 @@ EVENTS = "events.jsonl"
 
 
 def settle(run_dir: Path) -> None:
-    """Write down that a run was interrupted, where its runner was killed; any other run is left as it is.
+    """Write down that a run or a release of it was interrupted, where its runner was killed; others are left alone.
 
     Raises:
         NoSuchRun: The folder has no record.
         BadRecord: The record cannot be read.
     """
-    if record.load(run_dir)["status"] != "interrupted":
+    shown = record.load(run_dir)
+    if "interrupted" not in {shown["status"], *(entry["status"] for entry in shown.get("releases", []))}:
         return
     with contextlib.suppress(RunBusy, OSError), record.hold(run_dir):
         found = record.load(run_dir)
+        is_releasing = record.is_releasing(found)
+        record.end_releases(found)
         if found["status"] != "running":  # its runner lived to write it down
+            if is_releasing:
+                record.save(run_dir, found)
+                write_report(run_dir)
             return
         at_work = [phase for phase, entry in found["phases"].items() if entry["status"] == "running"]
         found = record.abandoned(found)

@@ -38,6 +38,7 @@ Cause = Literal[
 Verdict = Literal["pass", "fail", "inconclusive", "waived", "not-applicable"]
 USABLE: tuple[PhaseStatus, ...] = ("succeeded", "cached")
 STOPPING: tuple[Verdict, ...] = ("fail", "inconclusive")
+UNFINISHED = ("running", "failed", "interrupted")  # releases that may have switched before they ended
 
 
 class Source(TypedDict):
@@ -324,7 +325,7 @@ def load(run_dir: Path) -> Record:
         raise BadRecord(f"{path} has schema {found!r}; this version reads {SCHEMA}", next_step="trey runs")
     if lacking := _lacking(record):
         raise BadRecord(f"{path} lacks {', '.join(lacking)}", next_step="trey runs")
-    if (_is_releasing(record) or record["status"] == "running") and not is_held(run_dir):
+    if (is_releasing(record) or record["status"] == "running") and not is_held(run_dir):
         end_releases(record)
         return abandoned(record) if record["status"] == "running" else record
     return record
@@ -342,7 +343,21 @@ def may_have_switched(entry: ReleaseEntry) -> bool:
     return entry.get("switched", "before" in entry)
 
 
-def _is_releasing(record: Record) -> bool:
+def is_in_doubt(entry: ReleaseEntry) -> bool:
+    """Tell whether a release ended otherwise than well and its model may be live all the same."""
+    return entry["status"] in ("failed", "interrupted") and may_have_switched(entry)
+
+
+def why_ended(entry: ReleaseEntry) -> str:
+    """Say why a release ended as it did, and whether its model was live then; empty where there is nothing to say."""
+    if not is_in_doubt(entry):
+        return entry["reason"]
+    answers = "answered with its model when it ended" if "switched" in entry else "may answer with its model"
+    return f"{entry['reason']}; {entry['environment']} {answers}"
+
+
+def is_releasing(record: Record) -> bool:
+    """Tell whether a record says that a release is at work."""
     return any(entry["status"] == "running" for entry in record.get("releases", []))
 
 

@@ -265,7 +265,8 @@ def _releases(found: Record, run_dir: Path) -> Iterator[dict[str, Any]]:
     for entry in found.get("releases", []):
         page = f"{entry['folder']}/{RESERVED_FOLDER}/notebook.html"
         tone = RELEASES.get(entry["status"], "bad")
-        yield dict(entry) | {"tone": tone, "page": page if (run_dir / page).is_file() else ""}
+        page = page if (run_dir / page).is_file() else ""
+        yield dict(entry) | {"tone": tone, "page": page, "reason": record.why_ended(entry)}
 
 
 def _displays(phase: str, entry: PhaseEntry, run_dir: Path) -> Iterator[Display]:

@@ -7,7 +7,7 @@ import html
 import re
 from collections.abc import Iterator
 
-from runner.record import Record
+from runner.record import Record, why_ended
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 HEADINGS = {
@@ -65,5 +65,5 @@ def _lines(found: Record, releasable: str) -> Iterator[str]:
             f"{one['kind']} of {escaped(one['subject'])} by {escaped(one['by'])}: {escaped(one['comment'])}",
         )
     for release in found.get("releases", []):
-        reason = f": {escaped(release['reason'])}" if release["reason"] else ""
+        reason = f": {escaped(why)}" if (why := why_ended(release)) else ""
         yield from ("", f"release to {escaped(release['environment'])}: {release['status']}{reason}")

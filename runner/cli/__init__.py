@@ -25,7 +25,7 @@ COMMANDS = {
     "waive": ("sign_off", "Let a rule pass that had too little data to tell, and say why."),
     "release": ("release", "Release a run's model to an environment: the one door to it."),
     "smoke": ("smoke", "Ask an environment's live model whether it is up, and answers and refuses as it should."),
-    "rollback": ("release", "Go back to what was live before, in one step."),
+    "rollback": ("rollback", "Go back to what was live before, in one step."),
     "score": ("score", "Score an inventory with an environment's live model, whatever its size."),
     "azure": ("azure", "Look at an Azure ML workspace, or bring it to what the lifecycle needs."),
     "serve": ("delivery", "Serve the model that is live in an environment, until Ctrl-C."),

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from runner import logging_commands, record, summary
-from runner.cli import candidate, options
+from runner.cli import candidate, next_step, options
 from runner.errors import BadRequest, NotReleasable
 from runner.record import Record
 
@@ -60,9 +60,7 @@ def decision(  # noqa: PLR0913, PLR0917 - one for each option
     elif as_json:
         click.echo(json.dumps(answer, indent=1, ensure_ascii=False))
     else:
-        step = (
-            f"trey release {run_dir.name} --to {environment}" if answer["releasable"] else f"trey show {run_dir.name}"
-        )
+        step = _next(run_dir.name, found, environment, releasable=answer["releasable"])
         click.echo(f"{said}\nreleased to {environment}: {answer['released']}\nnext: {step}")
 
 
@@ -95,6 +93,14 @@ def _answer(run_dir: Path, found: Record, environment: str) -> dict[str, Any]:
         stopped = found["decision"] if found["status"] != "succeeded" else None
         return answer | {"reason": stopped["reason"] if stopped else "; ".join(error.faults)}
     return answer | {"releasable": True}
+
+
+def _next(name: str, found: Record, environment: str, *, releasable: bool) -> str:
+    """Give the command that leads on; a release that may have left its model live comes first."""
+    there = [entry for entry in found.get("releases", []) if entry["environment"] == environment]
+    if there and record.is_in_doubt(there[-1]):
+        return next_step.after_release(there[-1], name, found)
+    return f"trey release {name} --to {environment}" if releasable else f"trey show {name}"
 
 
 def _said(answer: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from runner import gates
-from runner.record import STOPPING, GateEntry, Record, ReleaseEntry, may_have_switched
+from runner.record import STOPPING, GateEntry, Record, ReleaseEntry, is_in_doubt
 
 _VALUED = (
     *("--params", "--set", "--from", "--to", "--engine", "--workspace", "--run-id", "--reason", "--timeout"),
@@ -67,10 +67,9 @@ def after_release(entry: ReleaseEntry, name: str, found: Record) -> str:
         stores = (str(phase["params"].get("endpoint_store", "")) for phase in found["phases"].values())
         by_itself = any("://" in store for store in stores)
         return f"trey smoke --env {environment} --of {name}" if by_itself else f"trey serve --env {environment}"
-    may_be_live = may_have_switched(entry)
-    if status in ("failed", "interrupted") and may_be_live and not entry.get("before"):
+    if is_in_doubt(entry) and not entry.get("before"):
         return f"trey release {name} --to {environment}"
-    if status == "interrupted" or (status == "failed" and may_be_live):
+    if status == "interrupted" or is_in_doubt(entry):
         return f"trey rollback --env {environment} --of {name}"
     return f"trey show {name}"
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from runner import gates, record
-from runner.cli import options
+from runner.cli import next_step, options
 from runner.cli.tables import aligned
 from runner.record import Record
 from runner.terminal import first_line
@@ -128,11 +128,16 @@ def _summary(found: Record, run_dir: Path) -> str:
     ]
     lines += [
         f"release to {one['environment']} by {one['by']}, {record.minute(one['at'])}: {one['status']}"
-        + (f": {one['reason']}" if one["reason"] else f", {one['folder']}")
+        + (f": {why}" if (why := record.why_ended(one)) else f", {one['folder']}")
         for one in found.get("releases", [])
     ]
     for phase, entry in found["phases"].items():
         if entry["scraps"]:
             lines += ["", phase]
             lines += [f"  {name:<28}{shown(scrap['value'])}" for name, scrap in entry["scraps"].items()]
-    return "\n".join([*lines, "", f"report: {run_dir / record.REPORT}"])
+    lines += ["", f"report: {run_dir / record.REPORT}"]
+    last = found.get("releases", [])[-1:]
+    lines += [
+        f"next: {next_step.after_release(one, found['run_id'], found)}" for one in last if record.is_in_doubt(one)
+    ]
+    return "\n".join(lines)

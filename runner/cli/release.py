@@ -1,10 +1,9 @@
-"""`trey release` and `trey rollback`: the one door to an environment, and the way back."""
+"""`trey release`: the one door to an environment."""
 
 import contextlib
 import json
 import re
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,10 @@ from runner.gates import NoEvidence, Reference
 from runner.record import Record, ReleaseEntry
 
 if TYPE_CHECKING:
-    from delivery.endpoint import Endpoint, Slot
     from runner.cli.candidate import Candidate
 
 ROLLED_BACK = "rolled_back"  # the scrap by which the releasing phase says that it took everything back, and why
 STATUSES = {"succeeded": "released", "rolled-back": "rolled back by itself"}
-UNFINISHED = ("running", "failed", "interrupted")  # releases that may have switched before they ended
 
 
 @click.command()
@@ -78,178 +75,6 @@ def release(
     if entry["status"] == "rolled-back":
         ctx.exit(3 if fail_on_stop else 0)
     ctx.exit(single.exit_code(done, fail_on_stop=fail_on_stop))
-
-
-@click.command()
-@click.option("--env", "environment", required=True, metavar="ENV", help="Environment to take back.")
-@click.option("--model", "model_name", metavar="NAME", help="Its model, where the environment has several.")
-@click.option("--of", "run_name", metavar="RUN", help="Only where what this run released is live.")
-@click.option("--champion-only", is_flag=True, help="Only let the registry follow what is live.")
-@click.option(
-    "--registry-store",
-    envvar="TREY_REGISTRY_STORE",
-    show_envvar=True,
-    metavar="DIR|URI",
-    help="Its registry; without it, registry/ of the project.",
-)
-@options.ENDPOINT_STORE
-@options.RUNS
-@options.PIPELINE
-@options.JSON
-def rollback(  # noqa: PLR0913, PLR0917 - one for each option
-    environment: str,
-    model_name: str | None,
-    run_name: str | None,
-    champion_only: bool,
-    registry_store: str | None,
-    endpoint_store: str | None,
-    runs: Path | None,
-    pipeline: Path | None,
-    as_json: bool,
-) -> None:
-    """Go back to what was live before, in one step.
-
-    The endpoint is switched first, and then the registry is told which version is champion. A service that runs follows
-    by itself. One step is all there is: to go further back, release the version that is wanted. With --of, nothing is
-    switched unless a release of that run brought what is live now, however it ended.
-
-    \b
-    Examples:
-      trey rollback --env production
-      trey rollback --env staging --model connected-car
-      trey rollback --env production --of 20261123-101500
-    """
-    from delivery.endpoint import Endpoint
-
-    run_dir = options.run_folder(run_name, pipeline, runs) if run_name is not None else None
-    found = record.load(run_dir) if run_dir else None
-    given = live.parameters_of(found)
-    endpoint_store = endpoint_store or given.get("endpoint_store")
-    endpoints = live.endpoints(endpoint_store, pipeline)
-    endpoint = _live_of(run_dir, found, endpoints, environment) if run_dir and found else None
-    if run_dir and endpoint is None:
-        said = f"nothing that {run_dir.name} released is live in {environment}; nothing was switched"
-        result = {"environment": environment, "run_id": run_dir.name, "switched": False}
-        click.echo(json.dumps(result, indent=1) if as_json else f"{said}\nnext: trey show {run_dir.name}")
-        return
-    if endpoint is None:
-        name = live.model_in(endpoints, environment, model_name, "trey rollback")
-        endpoint = Endpoint(endpoints, name, environment)
-    name = endpoint.model_name
-    registry_store = registry_store or given.get("registry_store") or str(live.project(pipeline) / "registry")
-    again = f"trey rollback --env {environment} --model {name}"
-    again += f" --endpoint-store {endpoint_store}" if endpoint_store else ""
-    try:
-        slot, undone, seconds = _gone_back(endpoint, champion_only, again, registry_store)
-        _follow(name, slot, environment, again, registry_store)
-    finally:
-        endpoint.release()
-    result = {
-        "environment": environment,
-        "model": name,
-        "version": slot.version,
-        "digest": slot.digest,
-        "slot": slot.name,
-        "seconds": round(seconds, 3),
-        "undone": undone,
-    }
-    switched = "nothing was switched" if champion_only else f"switched in {seconds:.2f} s"
-    lines = [
-        *([undone] if undone else []),
-        f"{environment} answers with {name} version {slot.version}, digest {slot.digest[:12]}…, from slot {slot.name}; "
-        + switched,
-        f"champion of {environment}: version {slot.version}",
-        f"next: trey serve --env {environment}, where no service runs that follows it"
-        if slot.folder
-        else "next: trey models",
-    ]
-    click.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
-
-
-def _gone_back(endpoint: "Endpoint", champion_only: bool, again: str, store: str) -> "tuple[Slot, str, float]":
-    """Switch an endpoint, unless only the registry shall follow, and give what is live, what was undone, and seconds.
-
-    Raises:
-        BadRequest: Another deployment is under way, there is nothing to go back to, or nothing is live.
-    """
-    from delivery.errors import DeliveryError, EndpointBusy
-
-    started = time.monotonic()
-    try:
-        undone = "" if champion_only else endpoint.claim()
-        slot = endpoint.live() if champion_only else endpoint.roll_back()
-    except DeliveryError as error:
-        step = again if isinstance(error, EndpointBusy) else "trey models"
-        raise BadRequest(str(error), next_step=f"{step} --registry-store {store}") from error
-    if slot is None:  # it was found live a moment ago
-        raise BadRequest("nothing is live there any more", next_step="trey runs")
-    return slot, undone, time.monotonic() - started
-
-
-def _follow(name: str, slot: "Slot", environment: str, again: str, store: str) -> None:
-    """Let the registry say which version is champion: the one that is live.
-
-    Raises:
-        RunFailed: The registry takes no word of it; the endpoint has switched.
-    """
-    from delivery import registry
-    from delivery.errors import DeliveryError
-
-    try:
-        registry.set_champion(name, slot.version, environment, store)
-    except DeliveryError as error:
-        said = f"{environment} answers with {name} version {slot.version} again, but the registry does not say so"
-        raise RunFailed(f"{said}: {error}", next_step=f"{again} --champion-only --registry-store {store}") from error
-
-
-def _live_of(run_dir: Path, found: Record, store: str, environment: str) -> "Endpoint | None":
-    """Give the endpoint, claimed, at which what a run released is live; where its release was killed, end that.
-
-    Raises:
-        BadRequest: The endpoints cannot be read, or another process deploys to one of them.
-        RunFailed: The run's model is live, and the record that is here knows of no release: a person must look.
-    """
-    from delivery.endpoint import Endpoint, live_models
-    from delivery.errors import DeliveryError
-
-    digest = gates.judged_digest(found["phases"], "")
-    there = [entry for entry in found.get("releases", []) if entry["environment"] == environment]
-    own = candidate.pipeline_of(run_dir, found).release.phase
-    brought = _brought(there, digest) if there else candidate.was_live(found, own, environment)
-    try:
-        for name in live_models(store, environment):
-            endpoint = Endpoint(store, name, environment)
-            at_work, beside = endpoint.live(), endpoint.standby()
-            is_live = at_work is not None and at_work.digest == digest
-            if at_work and is_live and not (brought or there):
-                raise _unrecorded(run_dir.name, f"{name} version {at_work.version}", environment)
-            if brought if is_live else (beside is not None and beside.digest == digest):
-                endpoint.claim()  # a deployment that it waits for may have switched meanwhile
-                if brought and (now := endpoint.live()) and now.digest == digest:
-                    return endpoint
-                endpoint.release()
-    except DeliveryError as error:
-        raise BadRequest(str(error), next_step=f"trey rollback --env {environment} --of {run_dir.name}") from error
-    return None
-
-
-def _brought(there: list[ReleaseEntry], digest: str) -> bool:
-    """Tell whether a run's releases to an environment brought the model that is live there.
-
-    One that found it live brought nothing. Where the runner was killed, it may have come so far, and is taken back.
-    """
-    others = [entry for entry in there if entry.get("before") != digest]
-    if not others:
-        return False
-    last = others[-1]
-    return last.get("switched", last["status"] == "succeeded" or (last["status"] in UNFINISHED and "before" in last))
-
-
-def _unrecorded(run: str, model: str, environment: str) -> RunFailed:
-    """Say that a run's model is live, and that a person must find out who released it."""
-    said = f"{model}, which {run} has judged, is live in {environment}, and no record here says who released it: "
-    said += "a release of this run whose record was lost, or another run"
-    return RunFailed(said, next_step=f"trey smoke --env {environment}, or trey rollback --env {environment}")
 
 
 def _checked(run_dir: Path, found: Record, environment: str) -> "Candidate":
@@ -381,7 +206,7 @@ def _said(run_dir: Path, new: "Candidate", entry: ReleaseEntry, found: Record) -
 
 def _all_the_same(entry: ReleaseEntry) -> list[str]:
     """Say of a release that did not end well that its model is live all the same, or that nobody can tell."""
-    if entry["status"] not in UNFINISHED or not record.may_have_switched(entry):
+    if not record.is_in_doubt(entry):
         return []
     answers = "answers" if "switched" in entry else "may answer"
     return [f"{entry['environment']} {answers} with it all the same"]

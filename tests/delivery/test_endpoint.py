@@ -63,6 +63,7 @@ def test_versions_alternate_and_the_former_stays_whole(
         "schema": 1,
         "live": "blue",
         "previous": "green",
+        "stepped_back": False,
         "slots": {
             "blue": {"version": 3, "digest": digest_of(models[2])},
             "green": {"version": 2, "digest": digest_of(models[1])},
@@ -221,7 +222,11 @@ def test_the_way_back_leads_to_the_version_before_and_is_one_step(two_versions: 
     assert two_versions.roll_back().version == 1
     state = two_versions.state()
     assert (state["live"], state["previous"], state["traffic"]) == ("blue", "green", {"blue": 100, "green": 0})
+    assert state["stepped_back"]
+    two_versions.finish("blue")  # what is live already
+    assert two_versions.state() == state
     assert two_versions.roll_back().version == 2  # both were confirmed: a second step leads forth again
+    assert not two_versions.state()["stepped_back"]
     two_versions.release()
 
 
@@ -252,6 +257,11 @@ def test_what_an_interrupted_deployment_left_is_undone_and_told(two_versions: En
     assert two_versions.state()["traffic"] == {"blue": 100, "green": 0}
     assert two_versions.claim() == ""
     assert two_versions.roll_back().version == 1  # that was the step back: no other is taken
+    two_versions.finish("green")
+    two_versions.release()
+    two_versions.host.write(two_versions.state() | {"traffic": {"blue": 30, "green": 70}})  # as by hand
+    assert "traffic is back on green" in two_versions.claim()
+    assert two_versions.roll_back(further=True).version == 1  # asked for what was before, whatever had to be undone
     two_versions.release()
 
 
@@ -303,6 +313,7 @@ SOUND = {
     "schema": 1,
     "live": "blue",
     "previous": None,
+    "stepped_back": False,
     "slots": {"blue": {"version": 1, "digest": "d"}, "green": {"version": 2, "digest": "e"}},
     "traffic": {"blue": 90, "green": 10},
     "mirror": {},
@@ -327,6 +338,7 @@ SOUND = {
         ({"mirror": {"green": 101}}, "no whole numbers"),
         ({"previous": "blue"}, "slot blue is to go back to, but empty or live"),
         ({"previous": "red"}, "slot red is to go back to, but empty or live"),
+        ({"stepped_back": "yes"}, "stepped_back is neither true nor false"),
     ],
 )
 def test_a_state_that_contradicts_itself_is_refused(endpoint: Endpoint, change: dict, said: str) -> None:
@@ -342,6 +354,6 @@ def test_a_state_that_contradicts_itself_is_refused(endpoint: Endpoint, change: 
 
 def test_a_state_from_before_there_was_a_way_back_is_read(endpoint: Endpoint) -> None:
     endpoint.folder.mkdir(parents=True)
-    old = {key: value for key, value in SOUND.items() if key != "previous"}
+    old = {key: value for key, value in SOUND.items() if key not in ("previous", "stepped_back")}
     (endpoint.folder / "state.json").write_text(json.dumps(old), encoding="utf-8")
     assert endpoint.state() == SOUND

@@ -272,6 +272,10 @@ def test_a_release_whose_runner_was_killed_is_told_as_interrupted(trey: Trey, ru
     found["releases"][0]["status"] = "running"
     record.save(run, found)
     assert "release to staging by ada" in trey("show", "one").stdout
+    reason = "the runner ended without finishing its record"
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["releases"][0]["reason"] == reason
+    assert reason in (run / "report.html").read_text(encoding="utf-8")
+    record.save(run, found)
     assert record.load(run)["releases"][0]["status"] == "interrupted"
     with record.hold(run):
         assert record.load(run)["releases"][0]["status"] == "running"
@@ -374,7 +378,7 @@ def test_the_pipeline_names_the_environments_that_ask_nobody() -> None:
         (("release", "one", "--to", "scratch"), "scratch is for notebooks by hand", "trey release one --to staging"),
         (("rollback", "--env", "production"), "no model is live in prod", "trey release RUN --to production"),
         (("rollback", "--env", "scratch"), "no model is live in scratch", "trey run --set deploy."),
-        (("rollback", "--env", "staging"), "has no earlier version to go back to", "trey models"),
+        (("rollback", "--env", "staging"), "has no earlier version to go back to", "trey release RUN --to staging"),
     ],
 )
 def test_a_wrong_request_ends_with_2(trey: Trey, words: tuple[str, ...], says: str, next_step: str) -> None:
@@ -583,7 +587,8 @@ def test_the_way_back_of_a_run_is_no_step_where_another_model_is_live(
     endpoint.finish(endpoint.place(other, 8, digest_of(other)).name)
     endpoint.release()
     words = ("rollback", "--env", "production", "--of", "one")
-    said = "nothing that one released is live in production; nothing was switched\nnext: trey show one\n"
+    said = "what is live in production was not brought there by a release of one; nothing was switched\n"
+    said += "next: trey show one\n"
     assert trey(*words).stdout == said
     assert json.loads(trey(*words, "--json").stdout)["switched"] is False
     trey(*APPROVE)
@@ -615,7 +620,16 @@ def test_a_release_that_fails_behind_the_switch_is_taken_back(
     trey(*APPROVE)
     done = trey("release", "one", "--to", "production", exit_code=1)
     assert "\nproduction answers with it all the same\n" in done.stdout
-    assert done.stdout.endswith("next: trey rollback --env production --of one\n")
+    told, way_back = (
+        "production answered with its model when it ended",
+        "next: trey rollback --env production --of one\n",
+    )
+    assert done.stdout.endswith(way_back)
+    assert trey("decision", "one", "--to", "production").stdout.endswith(way_back)
+    shown = trey("show", "one").stdout
+    assert told in shown
+    assert shown.endswith(way_back)
+    assert told in (run / "report.html").read_text(encoding="utf-8")
     assert endpoint.live() != before
     trey("release", "one", "--to", "production", exit_code=1)
     assert [entry["switched"] for entry in record.load(run)["releases"]] == [True, False]
@@ -629,6 +643,65 @@ def test_the_first_release_that_fails_behind_the_switch_is_tried_again(trey: Tre
     trey(*APPROVE)
     done = trey("release", "one", "--to", "production", exit_code=1)
     assert done.stdout.endswith("next: trey release one --to production\n")
+    assert trey("rollback", "--env", "production", "--of", "one", exit_code=1).stderr == (
+        "trey: parts version 1, which one released, stays live in production: nothing was live before it; nothing was "
+        "switched\nnext: trey release one --to production\n"
+    )
+
+
+def test_what_is_live_by_a_step_back_is_not_taken_back_once_more(
+    trey: Trey, run: Path, made: Project, make_model: MakeModel
+) -> None:
+    """A second step leads forth again, to what was taken back: no way back of a run goes there."""
+    endpoint = Endpoint(made.root / "endpoints", "parts", "production")
+    trey(*APPROVE)
+    trey("release", "one", "--to", "production")
+    first = endpoint.live()
+    other = make_model(bias=0.5)
+    endpoint.finish(endpoint.place(other, 8, digest_of(other)).name)
+    assert endpoint.roll_back() == first
+    endpoint.release()
+    for _ in range(2):
+        assert "was not brought there by a release of one; nothing was switched" in (
+            trey("rollback", "--env", "production", "--of", "one").stdout
+        )
+        assert endpoint.live() == first
+        trey("release", "one", "--to", "production")  # finds it live, and brings nothing
+
+
+def test_a_candidate_that_was_killed_with_a_share_loses_it_and_that_is_told(
+    trey: Trey, run: Path, made: Project, make_model: MakeModel
+) -> None:
+    """Its slot held what was live before: there is nothing to go back to from what is live."""
+    endpoint, models = Endpoint(made.root / "endpoints", "parts", "production"), [make_model(bias=b) for b in (0.5, 1)]
+    endpoint.finish(endpoint.place(models[0], 8, digest_of(models[0])).name)
+    endpoint.release()
+    trey(*APPROVE)
+    trey("release", "one", "--to", "production")
+    live = endpoint.live()
+    told = f"a deployment was interrupted; traffic is back on {live.name}, version 1"
+    words = ("rollback", "--env", "production", "--of", "one")
+
+    endpoint.shift(endpoint.place(models[1], 9, digest_of(models[1])).name, 10)
+    endpoint.release()  # as the system does when the process dies
+    assert trey(*words, exit_code=1).stderr == (
+        f"trey: {told}\n"
+        "parts version 1, which one released, stays live in production: what was live before it is there no more; "
+        "nothing was switched\nnext: trey release RUN --to production\n"
+    )
+    assert endpoint.state()["traffic"][live.name] == 100
+
+    endpoint.finish(endpoint.place(models[1], 9, digest_of(models[1])).name)
+    endpoint.shift(live.name, 10)  # now what one released is the candidate
+    endpoint.release()
+    back = json.loads(trey(*words, "--json").stdout)
+    assert (back["switched"], back["undone"]) == (False, told.replace(f"{live.name}, version 1", "blue, version 9"))
+    assert endpoint.live().version == 9
+
+
+def test_the_champion_alone_is_nothing_of_a_run(trey: Trey) -> None:
+    done = trey("rollback", "--env", "production", "--of", "one", "--champion-only", exit_code=2)
+    assert done.stderr.endswith("next: trey rollback --env production --champion-only\n")
 
 
 def test_the_way_back_asks_a_person_where_no_record_tells_who_released(trey: Trey, run: Path, made: Project) -> None:
