@@ -1,5 +1,5 @@
 # make run   the lifecycle: 100,000 generated descriptions, from data to a deployment on this machine
-# make test  formatting, types, arrows between the rooms, secrets, and all tests
+# make test  formatting, types, arrows between the rooms, secrets, and the tests; of long tables a part drawn by the date
 # make nightly  all tests and what takes too long for each change: whole tables, and this lifecycle on Azure ML, on loopback
 # make lab   JupyterLab with everything in it (.venv-lab, from the pins of environment.yml)
 # make node  what the tests need to score the exported file from JavaScript; without npm, they are skipped
@@ -35,7 +35,6 @@ run: .venv/ready
 WORKERS ?= 3
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: .venv/ready lint
-	@echo "rows are drawn by TREY_SEED=$(TREY_SEED)"
 	$(PYTEST) $(ARGS)
 
 nightly: .venv/ready lint node azurite jax inference-server azureml-v1

@@ -45,6 +45,11 @@ class Workspace:
         group = f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
         return f"{group}/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
 
+    @property
+    def az(self) -> str:
+        """The options by which `az ml` finds it."""
+        return f"--resource-group {self.group} --workspace-name {self.name}"
+
     def __str__(self) -> str:
         """Name it as people do."""
         return f"workspace {self.name} in resource group {self.group}"

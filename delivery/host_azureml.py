@@ -118,7 +118,7 @@ class ManagedHost:
         raise EndpointError(
             f"{self.where} has no sound state: {why}\n"
             "Set its traffic right, then try again: "
-            f"az ml online-endpoint update --name {self.name} --traffic '{live or SLOTS[0]}=100'"
+            f"az ml online-endpoint update --name {self.name} --traffic '{live or SLOTS[0]}=100' {self.workspace.az}"
         )
 
     def write(self, state: State) -> None:
@@ -278,7 +278,8 @@ class ManagedHost:
         with suppress(EndpointError), _asking(self.workspace, "read the log"):
             said = self.client.online_deployments.get_logs(name, self.name, lines=LOG_LINES).strip()
             return f"its container said:\n{said}" if said else "its container said nothing"
-        return f"see: az ml online-deployment get-logs --name {name} --endpoint-name {self.name}"
+        command = f"az ml online-deployment get-logs --name {name} --endpoint-name {self.name}"
+        return f"see: {command} {self.workspace.az}"
 
     def _target(self, headers: Mapping[str, str]) -> "Target":
         from azure.core.credentials import AccessToken

@@ -110,7 +110,7 @@ def ask(ml: "MLClient", credential: "TokenCredential", workspace: Workspace) -> 
             found: Any = ml.workspaces.get(workspace.name)
         checks.append(Check("workspace", True, f"{workspace.name} answers, in {found.location}"))
         with answering(workspace, "look at the default datastore"):
-            checks.append(_keys(ml.datastores.get_default()))
+            checks.append(_keys(ml.datastores.get_default(), workspace))
         with answering(workspace, "read what this identity may do"):
             there = list(manager.listed(*_of(workspace.resource_id, "permissions", _PERMISSIONS)))
             on_data = list(manager.listed(*_of(str(found.storage_account), "permissions", _PERMISSIONS)))
@@ -135,11 +135,12 @@ def _roles(manager: _Manager, workspace: Workspace, who: str) -> Iterator[str]:
         yield f"{role} on {given['scope']}"
 
 
-def _keys(datastore: Any) -> Check:
+def _keys(datastore: Any, workspace: Workspace) -> Check:
     """Look whether the workspace opens its storage with an identity, or with the account's key."""
     kind = str(getattr(datastore.credentials, "type", None) or "none").lower()
     if "key" in kind or "sas" in kind:
-        step = "az ml workspace update --system-datastores-auth-mode identity"
+        where = f"--name {workspace.name} --resource-group {workspace.group}"
+        step = f"az ml workspace update {where} --system-datastores-auth-mode identity"
         return Check("storage", False, f"datastore {datastore.name} holds a key ({kind}); next: {step}")
     return Check("storage", True, f"datastore {datastore.name} is opened with an identity")
 

@@ -29,8 +29,12 @@ def look(ml: "MLClient", workspace: Workspace, resources: Sequence[Resource]) ->
     return steps
 
 
-def check(steps: Sequence[Step]) -> None:
+def check(steps: Sequence[Step], workspace: Workspace) -> None:
     """Refuse a plan that cannot be carried out.
+
+    Args:
+        steps: The plan.
+        workspace: Where it would be.
 
     Raises:
         Refused: A step is blocked: a person must decide first.
@@ -39,7 +43,8 @@ def check(steps: Sequence[Step]) -> None:
     if blocked:
         said = "; ".join(f"{step.kind} {step.name}: {step.why}" for step in blocked)
         first = blocked[0]
-        raise Refused(f"nothing was changed: {said}", next_step=f"az ml {_AZ[first.kind]} delete --name {first.name}")
+        step = f"az ml {_AZ[first.kind]} delete --name {first.name} {workspace.az}"
+        raise Refused(f"nothing was changed: {said}", next_step=step)
 
 
 def carry_out(
@@ -61,7 +66,7 @@ def carry_out(
     Raises:
         CloudError: Azure refuses, or a step is blocked; in that case nothing was written.
     """
-    check(steps)
+    check(steps, workspace)
     for resource, step in zip(resources, steps[1:], strict=True):
         if step.changes:
             with answering(workspace, f"{step.action} {step.kind} {step.name}"):

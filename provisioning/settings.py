@@ -1,7 +1,7 @@
 """Reads params/provision.yaml: what the clusters of a workspace are, which data it keeps, and its endpoints."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,16 @@ class Settings:
     endpoints: Mapping[str, tuple[str, ...]]
 
 
-def read(path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str]) -> Settings:
+def read(
+    path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str], endpoint_fault: Callable[[str, str], str]
+) -> Settings:
     """Read the settings.
 
     Args:
         path: The file, for messages and for paths in it.
         content: What stands in it.
         kinds: The cluster of each kind of compute, as params/azure.yaml names them.
+        endpoint_fault: Says why a model can have no endpoint in an environment; empty where it can.
 
     Raises:
         BadSettings: Something in it is wrong; every fault is listed.
@@ -87,6 +90,8 @@ def read(path: Path, content: Mapping[Any, Any], kinds: Mapping[str, str]) -> Se
             faults.append(f"endpoints.{model} is {environments!r}; give names, such as [staging, production]")
         else:
             endpoints[str(model)] = tuple(environments)
+            told = (endpoint_fault(str(model), environment) for environment in environments)
+            faults += [f"endpoints.{model}: {fault}" for fault in told if fault]
     if faults:
         said = "\n".join(f"{path.name}: {fault}" for fault in faults)
         raise BadSettings(said, next_step=f"mend {path}, as docs/WORKSPACE.md says, and type the same command")

@@ -430,8 +430,9 @@ def find(runs_dir: Path, name: str) -> Path:
     if matches:
         names = ", ".join(path.name for path in matches[:5])
         raise NoSuchRun(f"{name!r} is the beginning of {len(matches)} runs: {names}", next_step="trey runs")
-    near = get_close_matches(name, [path.name for path in runs], n=1) or [runs[0].name]
-    raise NoSuchRun(f"there is no run {name!r} in {runs_dir}; did you mean {near[0]}?", next_step="trey runs")
+    near = get_close_matches(name, [path.name for path in runs], n=1)
+    instead = f"did you mean {near[0]}?" if near else f"the newest is {runs[0].name}"
+    raise NoSuchRun(f"there is no run {name!r} in {runs_dir}; {instead}", next_step="trey runs")
 
 
 @contextlib.contextmanager

@@ -6,8 +6,17 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.drawn import WHOLE, seed
+
 settings.register_profile("house", settings(), deadline=None)  # a loaded machine has slow moments
 settings.load_profile("house")
+
+
+def pytest_report_header() -> str:
+    """Say at the head of a session which part of the long tables is run."""
+    return "long tables: whole (TREY_WHOLE=1)" if WHOLE else f"long tables: rows drawn by TREY_SEED={seed()}"
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from provisioning.doctor import Findings
     from provisioning.resources import Resource, Step
     from provisioning.signs import Signs
+    from runner.pipeline import Pipeline
 
 FILE = "provision.yaml"  # beside pipeline.yaml
 _DIGITS = 32  # of a digest that is a version
@@ -120,7 +121,7 @@ def provision(address: str | None, only_plan: bool, yes: bool, pipeline: Path | 
         click.echo(_plan_text(steps))
     if only_plan:
         with _translated():
-            plan.check(steps)
+            plan.check(steps, place)
         return
     if any(step.changes or step.action == "blocked" for step in steps):
         _confirm(place, steps, yes=yes)
@@ -170,7 +171,7 @@ def _wanted(address: str | None, pipeline: Path | None) -> tuple["Workspace", li
             content = yaml_file.read_mapping(path)
         except ValueError as error:
             raise BadSettings(str(error), next_step=f"mend {path}, as docs/WORKSPACE.md says") from error
-        asked = settings.read(path, content, where.computes)
+        asked = settings.read(path, content, where.computes, partial(_endpoint_fault, loaded))
     clusters = [
         Cluster(name, asked.clusters[kind].size, asked.clusters[kind].most, asked.clusters[kind].idle_minutes)
         for kind, name in where.computes.items()
@@ -182,26 +183,34 @@ def _wanted(address: str | None, pipeline: Path | None) -> tuple["Workspace", li
 
 
 def _endpoints(place: "Workspace", named: Mapping[str, Sequence[str]]) -> list["Resource"]:
-    """Give the endpoints that releases of some models use, by their environments.
-
-    Raises:
-        BadRequest: A name cannot be one.
-    """
+    """Give the endpoints that releases of some models use, by their environments."""
     from delivery import managed
-    from delivery.errors import BadName
     from delivery.host_azureml import endpoint_name
-    from delivery.names import ENVIRONMENT, checked
     from provisioning.resources import Endpoint
 
     wanted: list[Resource] = []
-    try:
-        for model, environments in named.items():
-            for environment in environments:
-                name = endpoint_name(place, checked("model", model), checked(ENVIRONMENT, environment))
-                wanted.append(Endpoint(name, partial(managed.endpoint, name, model, environment)))
-    except BadName as error:
-        raise BadRequest(f"{FILE}: endpoints: {error}", next_step="mend it, and type the same command") from error
+    for model, environments in named.items():
+        for environment in environments:
+            name = endpoint_name(place, model, environment)
+            wanted.append(Endpoint(name, partial(managed.endpoint, name, model, environment)))
     return wanted
+
+
+def _endpoint_fault(pipeline: "Pipeline", model: str, environment: str) -> str:
+    """Say why a model can have no endpoint in an environment to which releases of a pipeline go; empty where it can."""
+    from delivery.errors import BadName
+    from delivery.names import ENVIRONMENT, checked
+    from runner.cli.candidate import check_environment
+
+    try:
+        checked("model", model)
+        checked(ENVIRONMENT, environment)
+        check_environment(pipeline, environment)
+    except BadName as error:
+        return str(error)
+    except BadRequest as error:
+        return error.faults[0]
+    return ""
 
 
 def _confirm(place: "Workspace", steps: Sequence["Step"], *, yes: bool) -> None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from delivery.registry import ModelVersion
 
 COLLECT = "SCORING_COLLECT_DIR"  # of the service: where it collects
-ASK_AZURE = "az ml online-endpoint list --query '[].{name: name, answers: scoring_uri}'"
+ASK_AZURE = (
+    "az ml online-endpoint list --resource-group GROUP --workspace-name NAME "
+    "--query '[].{name: name, answers: scoring_uri}'"
+)
 SHORT = 12  # characters of a digest in a table
 HEADINGS = ("MODEL", "VERSION", "DIGEST", "CHAMPION OF", "REGISTERED (UTC)", "FIGURES")
 

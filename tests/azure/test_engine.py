@@ -24,6 +24,7 @@ from runner.record import Record, exit_code
 
 from ..runner.conftest import Project, Watcher
 from ..service.azurite import Azurite
+from . import actions
 from . import lifecycle as small
 from .executor import Compute
 from .fixtures import at_work
@@ -121,6 +122,10 @@ def test_a_run_comes_back_as_one_from_here(day: Day) -> None:
     [job] = day.first["jobs"]
     assert (job["name"], job["workspace"]) == (f"trey-{day.first['run_id']}-1", day.azure.address)
     assert f'<a href="{escape(job["link"])}">{job["name"]} in azureml://' in html
+
+
+def test_it_asks_for_no_action_that_the_doctor_does_not_list(day: Day) -> None:
+    assert actions.unlisted(day.asked, "train", "phases", "deploy") == []
 
 
 def test_it_ends_registered_and_deployed(day: Day) -> None:

@@ -21,6 +21,7 @@ from delivery.errors import EndpointBusy, EndpointError, ModelChanged, RegistryE
 from delivery.host_azureml import endpoint_name
 from runner.cli import main
 
+from ..azure import actions
 from ..azure.data_plane import CONTAINER
 from ..azure.server import Azure
 from ..fixtures_model import MakeModel, digest_of
@@ -124,6 +125,7 @@ def test_what_is_asked_of_azure(azure: Azure, endpoint: Endpoint, model_dir: Pat
     assert properties["model"].endswith(f"/models/parts-served/versions/{digest[:16]}")
     image = azure.manager.get(properties["environmentId"])["properties"]
     assert image["inferenceConfig"]["readinessRoute"] == {"path": "/health/ready", "port": 5001}
+    assert actions.unlisted(azure.asked, "deploy") == []
     said = json.dumps([one.body for one in azure.asked if not isinstance(one.body, bytes)])
     assert not re.search(r"accountkey|primarykey|sharedaccess|connectionstring|password", said, re.I)
     assert not any(re.search(r"/listKeys|/token$", one.path) and one.method == "POST" for one in azure.asked)

@@ -90,7 +90,9 @@ def test_a_datastore_with_a_key_is_a_fault(azure: Azure, given: Callable[..., No
     azure.seed(key=True)
     said = doctor("--live", exit_code=1).stdout
     assert "FAULT  storage: datastore workspaceblobstore holds a key" in said
-    assert "az ml workspace update --system-datastores-auth-mode identity" in said
+    assert (
+        "az ml workspace update --name compliance --resource-group parts --system-datastores-auth-mode identity" in said
+    )
 
 
 def test_a_workspace_that_does_not_let_one_in_is_a_fault_with_the_next_step(azure: Azure) -> None:

@@ -12,6 +12,7 @@ from cloud.workspace import parse
 from delivery.host_azureml import endpoint_name
 from runner.cli import main
 
+from ..azure import actions
 from ..azure.server import CPU, GPU, WORKSPACE, Azure
 from ..runner.conftest import Project
 
@@ -82,6 +83,7 @@ def test_an_empty_workspace_gets_all_of_it_and_then_nothing(trey: Trey, azure: A
         made = azure.manager.get(f"{azure.workspace}/onlineEndpoints/{name}")
         assert (made["properties"]["authMode"], made["identity"]["type"].lower()) == ("AADToken", "systemassigned")
     assert [one.path for one in azure.asked if re.search("list(keys|secrets)", one.path, re.IGNORECASE)] == []
+    assert actions.unlisted(azure.asked, "provision") == []
 
 
 def test_what_differs_is_updated_and_told(trey: Trey, azure: Azure) -> None:
@@ -99,7 +101,9 @@ def test_other_machines_are_a_matter_for_a_person(trey: Trey, azure: Azure) -> N
         done = trey("provision", how, exit_code=1)
         assert f"blocked    cluster      {CPU}" in done.stdout
         assert f"nothing was changed: cluster {CPU}: it is amlcompute of" in done.stderr
-        assert f"next: az ml compute delete --name {CPU}" in done.stderr
+        assert (
+            f"next: az ml compute delete --name {CPU} --resource-group parts --workspace-name compliance" in done.stderr
+        )
     assert written(azure) == []
 
 
@@ -146,12 +150,14 @@ def test_a_workspace_that_does_not_exist_is_told(trey: Trey, azure: Azure) -> No
             "clusters.cpu.most_nodes is 0", "clusters.cpu.idle_minutes is None", "clusters.gpu is None"]),
         ("clusters: 3\nmachines: {}", ["clusters is 3", "machines is no key"]),
         (MACHINES.replace("[staging, production]", "staging"), ["endpoints.parts is 'staging'; give names"]),
-        (MACHINES.replace("[staging,", "[Staging,"), ["endpoints: the environment is 'Staging'"]),
+        (MACHINES.replace("[staging,", "[Staging,"), ["endpoints.parts: the environment is 'Staging'"]),
         (MACHINES.replace("gpu:", "tpu:"), ["clusters.tpu is of no use", "clusters.gpu is None"]),
         (MACHINES.replace("Standard_D4s_v3", '" "'), ["clusters.cpu.size is ' '; give what Azure calls it"]),
         (MACHINES.replace("data: {parts: ..", "data: {2026: ../none"), ["data.2026 is '../none/parts.csv'"]),
         (MACHINES.replace("data: {parts", "data: {my parts"), ["data has 'my parts'; give a name of letters"]),
         (MACHINES.replace("parts.csv", "none.csv"), ["data.parts is '../none.csv'; there is no"]),
+        (MACHINES.replace("[staging, production]", "[moon, 'pro duction']").replace("4s_v3", "4s v3"),
+            ["endpoints.parts: the environment is 'pro duction'", "clusters.cpu.size is 'Standard_D4s v3'"]),
         ("- a", ["provision.yaml"]),
     ],
 )  # fmt: skip

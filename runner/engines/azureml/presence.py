@@ -55,5 +55,6 @@ def kinds(ml: "MLClient", workspace: Workspace, assets: Iterable[tuple[str, str]
         else:
             known[name, version] = str(asset.type)
     if faults:
-        raise BadRequest(*faults, next_step="az ml data list, or trey azure provision, which registers data")
+        step = f"az ml data list {workspace.az}, or trey azure provision, which registers data"
+        raise BadRequest(*faults, next_step=step)
     return known
