@@ -112,10 +112,6 @@ class Endpoint:
         state = self.state()
         return self._slot(state, state["previous"])
 
-    def displaced(self) -> Slot | None:
-        """Give the slot that was live until the live one took over; None where that came by a step back, or is gone."""
-        return None if self.state()["stepped_back"] else self.previous()
-
     def claim(self) -> str:
         """Keep other deployments out until `release`, `discard` or the end of the process; waits for one under way.
 

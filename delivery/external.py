@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from delivery.endpoint import Endpoint
+from delivery.errors import RegistryError
 from delivery.files import canonical, sha256, write_atomic
 from delivery.names import checked
 from delivery.stores import DIGEST, SQLITE, champion_tag, mark_rank, tracking_uri
@@ -62,13 +63,19 @@ def registry_state(uri: str) -> str:
 
 
 def version_tags(registry_store: str, model_name: str, version: int) -> Mapping[str, str]:
-    """Give the tags of a registered version, its digest among them.
+    """Give the tags of a registered version.
 
     Raises:
         RegistryError: There is no such version, or the registry cannot be read.
     """
     store = tracking_uri(registry_store)
-    if store.startswith(SQLITE) and (found := _tags(store, checked("model", model_name)).get(version)):
+    try:
+        found = _tags(store, checked("model", model_name)).get(version) if store.startswith(SQLITE) else None
+    except sqlite3.Error as error:
+        raise RegistryError(
+            f"the registry {store} cannot be read: {error}. Type the same again, or: trey models"
+        ) from error
+    if found:
         return found
     from delivery import registry  # which also knows how to say what is there instead
 
@@ -126,7 +133,10 @@ def _looked_up(store: str, name: str, kind: str, which: str) -> tuple[int, str] 
     tag = champion_tag(which)
     ranks = {number: mark_rank(tags[tag]) for number, tags in digests.items() if tag in tags}
     ranked = [(rank, number) for number, rank in ranks.items() if rank is not None]
-    return (max(ranked)[1], digests[max(ranked)[1]][DIGEST]) if ranked else None
+    if not ranked:
+        return None
+    _, number = max(ranked)
+    return number, digests[number][DIGEST]
 
 
 def _tags(store: str, name: str) -> dict[int, dict[str, str]]:

@@ -57,7 +57,7 @@ def run(request: Request, watcher: Watcher) -> tuple[Path, Record]:
 
 
 def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
-    """Go on with a run that failed, was stopped or interrupted, at the first phase that did not succeed.
+    """Go on with a run that did not come to its end, or was left to its engine, where the first phase did not succeed.
 
     The phases before it are kept if their output still has its digest and nothing that they depend on has changed; from
     the first that is not kept, all run again. A phase whose result was no release runs again.
@@ -136,8 +136,9 @@ class _Run:
             self._go_through()
             self._let_go()
         except _Left:
-            job = self.record["jobs"][-1]["name"]
-            self._finish("detached", "detached", f"job {job} goes on, and nobody waits for it (--detach)")
+            job = self.engine.submitted
+            what = f"job {job['name']}" if job else "what runs elsewhere"
+            self._finish("detached", "detached", f"{what} goes on, and nobody waits for it (--detach)")
         except KeyboardInterrupt:
             self._end("interrupted", "interrupted", "a signal ended the run")
             self._let_go()

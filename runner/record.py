@@ -38,7 +38,6 @@ Cause = Literal[
 Verdict = Literal["pass", "fail", "inconclusive", "waived", "not-applicable"]
 USABLE: tuple[PhaseStatus, ...] = ("succeeded", "cached")
 STOPPING: tuple[Verdict, ...] = ("fail", "inconclusive")
-UNFINISHED = ("running", "failed", "interrupted")  # releases that may have switched before they ended
 
 
 class Source(TypedDict):
@@ -181,6 +180,7 @@ class ReleaseEntry(TypedDict):
 
     `before` is the digest of what was live there when it began, empty for nothing; `switched` says whether it brought
     its model there, however it ended. Each is absent where nobody could tell, as where the runner was killed.
+    `taken_back` is when `trey rollback --of` took back what it had brought.
     """
 
     environment: str
@@ -193,6 +193,7 @@ class ReleaseEntry(TypedDict):
     release_sha256: str
     before: NotRequired[str]
     switched: NotRequired[bool]
+    taken_back: NotRequired[str]
 
 
 class JobEntry(TypedDict):
@@ -345,15 +346,32 @@ def may_have_switched(entry: ReleaseEntry) -> bool:
 
 def is_in_doubt(entry: ReleaseEntry) -> bool:
     """Tell whether a release ended otherwise than well and its model may be live all the same."""
-    return entry["status"] in ("failed", "interrupted") and may_have_switched(entry)
+    return entry["status"] in ("failed", "interrupted") and may_have_switched(entry) and "taken_back" not in entry
 
 
 def why_ended(entry: ReleaseEntry) -> str:
-    """Say why a release ended as it did, and whether its model was live then; empty where there is nothing to say."""
-    if not is_in_doubt(entry):
-        return entry["reason"]
-    answers = "answered with its model when it ended" if "switched" in entry else "may answer with its model"
-    return f"{entry['reason']}; {entry['environment']} {answers}"
+    """Say why a release ended as it did, and whether its model is live; empty where there is nothing to say."""
+    said = [entry["reason"]] if entry["reason"] else []
+    if is_in_doubt(entry):
+        answers = "answered with its model all the same" if "switched" in entry else "may answer with its model"
+        said.append(f"{entry['environment']} {answers}")
+    if "taken_back" in entry:
+        said.append(f"taken back {minute(entry['taken_back'])}")
+    return "; ".join(said)
+
+
+def doubtful(record: Record, environment: str | None = None) -> ReleaseEntry | None:
+    """Give the last release that counts, if its model may be live although it did not end well; else None.
+
+    One that brought nothing does not count.
+
+    Args:
+        record: Of the run.
+        environment: Where; None for anywhere.
+    """
+    entries = [one for one in record.get("releases", []) if environment in (None, one["environment"])]
+    counting = [one for one in entries if may_have_switched(one) or one["status"] not in ("failed", "interrupted")]
+    return counting[-1] if counting and is_in_doubt(counting[-1]) else None
 
 
 def is_releasing(record: Record) -> bool:

@@ -199,9 +199,11 @@ def _endpoints(place: "Workspace", named: Mapping[str, Sequence[str]]) -> list["
 def _endpoint_fault(pipeline: "Pipeline", model: str, environment: str) -> str:
     """Say why a model can have no endpoint in an environment to which releases of a pipeline go; empty where it can."""
     from delivery.errors import BadName
-    from delivery.names import ENVIRONMENT, checked
+    from delivery.names import ENVIRONMENT, SCRATCH, checked
     from runner.cli.candidate import check_environment
 
+    if environment == SCRATCH:
+        return f"{SCRATCH} is for notebooks by hand; no release goes there"
     try:
         checked("model", model)
         checked(ENVIRONMENT, environment)

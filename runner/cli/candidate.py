@@ -214,7 +214,7 @@ def _model(name: str, found: Record, judgement: single.Judgement, phase: str) ->
         tags = version_tags(store, values["model_name"], values["model_version"])
     except DeliveryError as error:
         raise BadRequest(str(error), next_step=f"trey models --registry-store {store}") from error
-    digest = tags.get(DIGEST, "")
+    digest = tags.get(DIGEST, "none")
     if digest != values["model_digest"]:
         fault = f"version {values['model_version']} of {values['model_name']} has digest {digest} in the registry"
         raise BadRequest(f"{fault}; {name} registered {values['model_digest']}", next_step="trey models")

@@ -97,9 +97,8 @@ def _answer(run_dir: Path, found: Record, environment: str) -> dict[str, Any]:
 
 def _next(name: str, found: Record, environment: str, *, releasable: bool) -> str:
     """Give the command that leads on; a release that may have left its model live comes first."""
-    there = [entry for entry in found.get("releases", []) if entry["environment"] == environment]
-    if there and record.is_in_doubt(there[-1]):
-        return next_step.after_release(there[-1], name, found)
+    if last := record.doubtful(found, environment):
+        return next_step.after_release(last, name, found)
     return f"trey release {name} --to {environment}" if releasable else f"trey show {name}"
 
 

@@ -85,8 +85,8 @@ def resume(  # noqa: PLR0913, PLR0917  # one for each option
 def plan(as_json: bool, **asked: Any) -> None:
     """Show phases, edges, gates, and what would run and why.
 
-    Starts nothing, writes nothing and asks nobody elsewhere. With an engine that works on clusters, each phase that
-    would run names its own, as params/azure.yaml does. Last come the rules of the outcome, which must hold after the
+    Starts nothing and writes nothing. With an engine that works on clusters, each phase that would run names its own,
+    as params/azure.yaml does; none of them is asked. Last come the rules of the outcome, which must hold after the
     last phase.
 
     \b

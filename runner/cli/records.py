@@ -136,8 +136,6 @@ def _summary(found: Record, run_dir: Path) -> str:
             lines += ["", phase]
             lines += [f"  {name:<28}{shown(scrap['value'])}" for name, scrap in entry["scraps"].items()]
     lines += ["", f"report: {run_dir / record.REPORT}"]
-    last = found.get("releases", [])[-1:]
-    lines += [
-        f"next: {next_step.after_release(one, found['run_id'], found)}" for one in last if record.is_in_doubt(one)
-    ]
+    if last := record.doubtful(found):
+        lines.append(f"next: {next_step.after_release(last, found['run_id'], found)}")
     return "\n".join(lines)

@@ -58,6 +58,8 @@ def release(
         entry = _entry(run_dir, environment, identity.who(asked["by"]), new)
         if (at_work := _at_work(found, new, environment)) is not None:
             entry["before"] = at_work
+            if at_work == new.digest:
+                entry["switched"] = False
         found["releases"] = [*found.get("releases", []), entry]
         record.save(run_dir, found)
         try:
@@ -195,18 +197,9 @@ def _said(run_dir: Path, new: "Candidate", entry: ReleaseEntry, found: Record) -
     step = next_step.after_release(entry, run_dir.name, found)
     return "\n".join(
         [
-            f"{what}: {entry['reason']}" if entry["reason"] else what,
-            *_all_the_same(entry),
+            f"{what}: {why}" if (why := record.why_ended(entry)) else what,
             f"release: {live.near(run_dir / entry['folder'])}",
             f"report: {live.near(run_dir / record.REPORT)}",
             f"next: {step}",
         ]
     )
-
-
-def _all_the_same(entry: ReleaseEntry) -> list[str]:
-    """Say of a release that did not end well that its model is live all the same, or that nobody can tell."""
-    if not record.is_in_doubt(entry):
-        return []
-    answers = "answers" if "switched" in entry else "may answer"
-    return [f"{entry['environment']} {answers} with it all the same"]

@@ -1,16 +1,17 @@
 """`trey rollback`: the way back of an environment, in one step."""
 
+import contextlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner import gates, record
 from runner.cli import candidate, live, options
-from runner.errors import BadRequest, RunFailed
+from runner.errors import BadRequest, RunBusy, RunFailed
 from runner.record import Record, ReleaseEntry
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
       trey rollback --env staging --model connected-car
       trey rollback --env production --of 20261123-101500
     """
+    from delivery.endpoint import Endpoint
+
     run_dir = options.run_folder(run_name, pipeline, runs) if run_name is not None else None
     if run_dir and champion_only:
         fault = "--champion-only switches nothing, so there is nothing of a run to take back"
@@ -65,22 +68,25 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     given = live.parameters_of(found)
     endpoint_store = endpoint_store or given.get("endpoint_store")
     endpoints = live.endpoints(endpoint_store, pipeline)
-    if run_dir and found:
-        claimed, undone = _claimed_of(run_dir.name, _Released.of(run_dir, found, environment), endpoints)
-        if claimed is None:
-            click.echo(_unswitched(run_dir.name, environment, undone, as_json=as_json))
-            return
-        endpoint = claimed
-    else:
-        endpoint, undone = _endpoint(endpoints, environment, model_name, pipeline), ""
-    name = endpoint.model_name
     registry_store = registry_store or given.get("registry_store") or str(live.project(pipeline) / "registry")
+    if run_dir and found:
+        way_back = _way_back(_Released.of(run_dir, found, environment), endpoints)
+        endpoint, undone = way_back.endpoint, way_back.undone
+        if endpoint is None:
+            click.echo(json.dumps(way_back.json(), indent=1) if as_json else way_back.text())
+            return
+    else:
+        name = live.model_in(endpoints, environment, model_name, "trey rollback")
+        endpoint, undone = Endpoint(endpoints, name, environment), ""
+    name = endpoint.model_name
     again = f"trey rollback --env {environment} --model {name}"
     again += f" --endpoint-store {endpoint_store}" if endpoint_store else ""
     try:
         if not (run_dir or champion_only):
             undone = _claim(endpoint, f"{again} --registry-store {registry_store}")
         slot, seconds = _gone_back(endpoint, environment, champion_only=champion_only, further=run_dir is not None)
+        if run_dir:
+            _note(run_dir, environment)
         _follow(name, slot, environment, again, registry_store)
     finally:
         endpoint.release()
@@ -117,6 +123,7 @@ class _Released:
         before: Digest of what was live before, empty for nothing; None where the record does not tell.
     """
 
+    run: str
     environment: str
     digest: str
     is_told: bool
@@ -131,16 +138,42 @@ class _Released:
         if not there:
             own = candidate.pipeline_of(run_dir, found).release.phase
             was_live = candidate.was_live(found, own, environment)
-            return cls(environment, digest, was_live, was_live, None)
+            return cls(run_dir.name, environment, digest, was_live, was_live, None)
         others = [entry for entry in there if entry.get("before") != digest]
         brought = bool(others) and _brought(others[-1])
-        return cls(environment, digest, True, brought, others[-1].get("before") if others else None)
+        return cls(run_dir.name, environment, digest, True, brought, others[-1].get("before") if others else None)
 
 
 def _brought(entry: ReleaseEntry) -> bool:
     """Tell whether a release brought its model. Where the runner was killed, it may have, and is taken back."""
-    may_have = entry["status"] == "succeeded" or (entry["status"] in record.UNFINISHED and "before" in entry)
+    may_have = entry["status"] == "succeeded" or (entry["status"] in ("failed", "interrupted") and "before" in entry)
     return entry.get("switched", may_have)
+
+
+@dataclass(frozen=True)
+class _WayBack:
+    """Where what a run released is to be taken back.
+
+    Attributes:
+        endpoint: Claimed; None where nothing is to be switched.
+        undone: What the claim undid, in a sentence; empty where nothing was.
+        why_not: Why nothing is to be switched.
+    """
+
+    released: _Released
+    endpoint: "Endpoint | None" = None
+    undone: str = ""
+    why_not: str = ""
+
+    def json(self) -> dict[str, Any]:
+        """Say for programs that nothing was switched."""
+        said = {"environment": self.released.environment, "run_id": self.released.run, "switched": False}
+        return said | {"undone": self.undone, "reason": self.why_not}
+
+    def text(self) -> str:
+        """Say for people that nothing was switched."""
+        said = f"{self.why_not}; nothing was switched"
+        return "\n".join([*([self.undone] if self.undone else []), said, f"next: trey show {self.released.run}"])
 
 
 def _settled(run_dir: Path) -> Record:
@@ -151,15 +184,8 @@ def _settled(run_dir: Path) -> Record:
     return record.load(run_dir)
 
 
-def _endpoint(store: str, environment: str, model_name: str | None, pipeline: Path | None) -> "Endpoint":
-    """Give the endpoint of the model that is live in an environment."""
-    from delivery.endpoint import Endpoint
-
-    return Endpoint(store, live.model_in(store, environment, model_name, "trey rollback"), environment)
-
-
-def _claimed_of(run: str, released: _Released, store: str) -> "tuple[Endpoint | None, str]":
-    """Give the endpoint, claimed, where what a run released is live and can be taken back, and what the claim undid.
+def _way_back(released: _Released, store: str) -> _WayBack:
+    """Claim the endpoint where what a run released is live and can be taken back.
 
     Where the run's release was killed, its candidate loses its share, whether or not it is live.
 
@@ -171,60 +197,85 @@ def _claimed_of(run: str, released: _Released, store: str) -> "tuple[Endpoint | 
     from delivery.endpoint import Endpoint, live_models
     from delivery.errors import DeliveryError
 
-    undone = ""
+    run, environment = released.run, released.environment
+    kept = _WayBack(released, why_not=f"nothing that a release of {run} brought is live in {environment}")
     try:
-        for name in live_models(store, released.environment):
-            endpoint = Endpoint(store, name, released.environment)
+        for name in live_models(store, environment):
+            endpoint = Endpoint(store, name, environment)
             at_work, beside = endpoint.live(), endpoint.standby()
             is_live = at_work is not None and at_work.digest == released.digest
-            if at_work and is_live and not released.is_told:
-                raise _unrecorded(run, f"{name} version {at_work.version}", released.environment)
-            if released.brought if is_live else (beside is not None and beside.digest == released.digest):
-                undone = endpoint.claim() or undone  # a deployment that it waits for may have switched meanwhile
-                if _is_to_go(endpoint, released, run, undone):
-                    return endpoint, undone
-                endpoint.release()
+            if is_live and not released.brought and released.is_told:
+                continue
+            if is_live or (beside is not None and beside.digest == released.digest):
+                found = _claimed(endpoint, released)
+                if found.endpoint:
+                    return found
+                kept = found if found.why_not else replace(kept, undone=found.undone)
     except DeliveryError as error:
-        raise BadRequest(str(error), next_step=f"trey rollback --env {released.environment} --of {run}") from error
-    return None, undone
+        raise BadRequest(str(error), next_step=f"trey rollback --env {environment} --of {run}") from error
+    return kept
 
 
-def _is_to_go(endpoint: "Endpoint", released: _Released, run: str, undone: str) -> bool:
-    """Tell whether what is live at a claimed endpoint is what a run's release brought.
+def _claimed(endpoint: "Endpoint", released: _Released) -> _WayBack:
+    """Claim an endpoint, and keep it where what a run released is live and can be taken back.
 
-    What is live by a step back was brought by nobody's release: a second step would lead forth again.
+    A deployment that the claim waits for may have switched meanwhile, so what is live is looked at behind it. What is
+    live by a step back is left alone: a second step would lead forth again.
 
     Raises:
-        RunFailed: It is, and there is nothing to go back to; the claim has ended.
+        DeliveryError: Another process deploys there, or the endpoint does not tell.
+        RunFailed: A person must look.
     """
-    at_work = endpoint.live()
-    if not released.brought or at_work is None or at_work.digest != released.digest or endpoint.state()["stepped_back"]:
-        return False
-    if endpoint.previous():
-        return True
-    endpoint.release()
+    kept = False
+    undone = endpoint.claim()
+    try:
+        at_work, model = endpoint.live(), endpoint.model_name
+        if at_work is None or at_work.digest != released.digest:
+            return _WayBack(released, undone=undone)
+        model += f" version {at_work.version}"
+        if not released.is_told:
+            raise _unrecorded(released, model, undone)
+        if not released.brought:
+            return _WayBack(released, undone=undone)
+        if endpoint.state()["stepped_back"]:
+            why = f"{model} is live in {released.environment} by a step back, and a second one would lead forth again"
+            return _WayBack(released, undone=undone, why_not=why)
+        if endpoint.previous() is None:
+            raise _without_way_back(released, model, undone)
+        kept = True
+        return _WayBack(released, endpoint, undone)
+    finally:
+        if not kept:
+            endpoint.release()
+
+
+def _without_way_back(released: _Released, model: str, undone: str) -> RunFailed:
+    """Say that what a run released stays live, since there is nothing to go back to from it."""
+    why = "there is nothing to go back to" if released.before is None else "what was live before it is there no more"
     is_first = released.before == ""
-    why = "nothing was live before it" if is_first else "what was live before it is there no more"
-    model = f"{endpoint.model_name} version {at_work.version}"
-    said = f"{model}, which {run} released, stays live in {released.environment}"
-    step = f"trey release {run if is_first else 'RUN'} --to {released.environment}"
-    raise RunFailed(*([undone] if undone else []), f"{said}: {why}; nothing was switched", next_step=step)
+    why = "nothing was live before it" if is_first else why
+    said = f"{model}, which {released.run} released, stays live in {released.environment}: {why}; nothing was switched"
+    step = f"trey release {released.run if is_first else 'RUN'} --to {released.environment}"
+    return RunFailed(*([undone] if undone else []), said, next_step=step)
 
 
-def _unrecorded(run: str, model: str, environment: str) -> RunFailed:
+def _unrecorded(released: _Released, model: str, undone: str) -> RunFailed:
     """Say that a run's model is live, and that a person must find out who released it."""
-    said = f"{model}, which {run} has judged, is live in {environment}, and no record here says who released it: "
-    said += "a release of this run whose record was lost, or another run"
-    return RunFailed(said, next_step=f"trey smoke --env {environment}, or trey rollback --env {environment}")
+    said = f"{model}, which {released.run} has judged, is live in {released.environment}, and no record here says who "
+    said += "released it: a release of this run whose record was lost, or another run"
+    step = f"trey smoke --env {released.environment}, or trey rollback --env {released.environment}"
+    return RunFailed(*([undone] if undone else []), said, next_step=step)
 
 
-def _unswitched(run: str, environment: str, undone: str, *, as_json: bool) -> str:
-    """Say that nothing which a run released is to be taken back."""
-    if as_json:
-        result = {"environment": environment, "run_id": run, "switched": False, "undone": undone}
-        return json.dumps(result, indent=1)
-    said = f"what is live in {environment} was not brought there by a release of {run}; nothing was switched"
-    return "\n".join([*([undone] if undone else []), said, f"next: trey show {run}"])
+def _note(run_dir: Path, environment: str) -> None:
+    """Note in a run's record that its release was taken back; while a runner is at work in it, the endpoint tells."""
+    from runner.report import write_report
+
+    with contextlib.suppress(RunBusy, OSError), record.amend(run_dir) as found:
+        for entry in found.get("releases", []):
+            if entry["environment"] == environment and entry.get("switched", True):
+                entry.setdefault("taken_back", record.now())
+    write_report(run_dir)
 
 
 def _claim(endpoint: "Endpoint", again: str) -> str:

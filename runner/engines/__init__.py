@@ -88,7 +88,7 @@ class Engine(Protocol):
     submitted: "JobEntry | None"
 
     def computes(self, pipeline: "Pipeline") -> Mapping[str, str]:
-        """Name what each phase would run on, where that is not this machine; nobody is asked.
+        """Name what each phase would run on, where that is not this machine, without asking there.
 
         Raises:
             BadRequest: The engine's settings are absent or wrong.

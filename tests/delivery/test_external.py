@@ -66,6 +66,12 @@ def test_both_ways_to_ask_the_registry_agree(registry_store: str, model_dir: Pat
         external.version_tags(registry_store, "agreed", 2)
 
 
+def test_a_registry_whose_file_is_damaged_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(RegistryError, match="cannot be read: file is not a database"):
+        external.version_tags(str(tmp_path), "parts", 1)
+
+
 def test_a_registry_that_is_absent_or_half_made_is_absent(tmp_path: Path) -> None:
     uri = external.champion_uri(str(tmp_path), "parts", "production")
     assert external.registry_state(uri) == external.ABSENT

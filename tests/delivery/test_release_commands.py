@@ -587,7 +587,7 @@ def test_the_way_back_of_a_run_is_no_step_where_another_model_is_live(
     endpoint.finish(endpoint.place(other, 8, digest_of(other)).name)
     endpoint.release()
     words = ("rollback", "--env", "production", "--of", "one")
-    said = "what is live in production was not brought there by a release of one; nothing was switched\n"
+    said = "nothing that a release of one brought is live in production; nothing was switched\n"
     said += "next: trey show one\n"
     assert trey(*words).stdout == said
     assert json.loads(trey(*words, "--json").stdout)["switched"] is False
@@ -619,23 +619,25 @@ def test_a_release_that_fails_behind_the_switch_is_taken_back(
     asked_to(run, fails_behind=True)
     trey(*APPROVE)
     done = trey("release", "one", "--to", "production", exit_code=1)
-    assert "\nproduction answers with it all the same\n" in done.stdout
-    told, way_back = (
-        "production answered with its model when it ended",
-        "next: trey rollback --env production --of one\n",
-    )
+    told = "; production answered with its model all the same\n"
+    way_back = "next: trey rollback --env production --of one\n"
+    assert told in done.stdout
     assert done.stdout.endswith(way_back)
     assert trey("decision", "one", "--to", "production").stdout.endswith(way_back)
     shown = trey("show", "one").stdout
     assert told in shown
     assert shown.endswith(way_back)
-    assert told in (run / "report.html").read_text(encoding="utf-8")
+    assert told.strip() in (run / "report.html").read_text(encoding="utf-8")
     assert endpoint.live() != before
     trey("release", "one", "--to", "production", exit_code=1)
     assert [entry["switched"] for entry in record.load(run)["releases"]] == [True, False]
+    assert trey("decision", "one", "--to", "production").stdout.endswith(way_back)  # the second brought nothing
     back = trey("rollback", "--env", "production", "--of", "one", exit_code=1).stderr
     assert "production answers with parts version 8 again" in back  # which no registry knows
     assert endpoint.live() == before
+    shown = trey("show", "one").stdout
+    assert re.search(rf"; taken back {TIME}\n", shown)
+    assert "next: " not in shown
 
 
 def test_the_first_release_that_fails_behind_the_switch_is_tried_again(trey: Trey, run: Path) -> None:
@@ -662,8 +664,9 @@ def test_what_is_live_by_a_step_back_is_not_taken_back_once_more(
     assert endpoint.roll_back() == first
     endpoint.release()
     for _ in range(2):
-        assert "was not brought there by a release of one; nothing was switched" in (
-            trey("rollback", "--env", "production", "--of", "one").stdout
+        assert trey("rollback", "--env", "production", "--of", "one").stdout == (
+            "parts version 1 is live in production by a step back, and a second one would lead forth again; nothing "
+            "was switched\nnext: trey show one\n"
         )
         assert endpoint.live() == first
         trey("release", "one", "--to", "production")  # finds it live, and brings nothing

@@ -162,8 +162,8 @@ def test_production_wants_an_approval_and_then_answers(estate: Estate) -> None:
     estate.trey("release", "first", "--to", "production")
     assert estate.models() == {1: ["production", "staging"]}
     assert estate.ask("production", BAD)["results"][0]["label"] == "non-compliant"
-    said = estate.trey("rollback", "--env", "production", "--of", "first", exit_code=2)
-    assert "has no earlier version to go back to" in said
+    said = estate.trey("rollback", "--env", "production", "--of", "first", exit_code=1)
+    assert "stays live in production: nothing was live before it; nothing was switched" in said
 
 
 def test_a_gate_that_stops_the_run_keeps_it_from_the_registry(estate: Estate) -> None:

@@ -132,7 +132,7 @@ def test_a_release_that_fails_is_red_and_goes_no_further(push: Push, checkout: P
     )  # fmt: skip
     assert agent.executed[-1] == "trey rollback"
     assert "it was asked to fail" in "".join(agent.log)
-    assert "staging was not brought there by a release of 20261127-4-1; nothing was switched" in agent.log[-1]
+    assert "nothing that a release of 20261127-4-1 brought is live in staging; nothing was switched" in agent.log[-1]
     assert live(checkout, "staging") == before
     assert "release to staging: failed" in agent.summaries[-1]
 

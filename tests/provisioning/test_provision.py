@@ -156,8 +156,9 @@ def test_a_workspace_that_does_not_exist_is_told(trey: Trey, azure: Azure) -> No
         (MACHINES.replace("data: {parts: ..", "data: {2026: ../none"), ["data.2026 is '../none/parts.csv'"]),
         (MACHINES.replace("data: {parts", "data: {my parts"), ["data has 'my parts'; give a name of letters"]),
         (MACHINES.replace("parts.csv", "none.csv"), ["data.parts is '../none.csv'; there is no"]),
-        (MACHINES.replace("[staging, production]", "[moon, 'pro duction']").replace("4s_v3", "4s v3"),
-            ["endpoints.parts: the environment is 'pro duction'", "clusters.cpu.size is 'Standard_D4s v3'"]),
+        (MACHINES.replace("[staging, production]", "[moon, scratch, 'pro duction']").replace("4s_v3", "4s v3"),
+            ["endpoints.parts: the environment is 'pro duction'", "endpoints.parts: scratch is for notebooks by hand",
+            "clusters.cpu.size is 'Standard_D4s v3'"]),
         ("- a", ["provision.yaml"]),
     ],
 )  # fmt: skip
