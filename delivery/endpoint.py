@@ -323,9 +323,10 @@ class Endpoint:
     def _settle(self) -> str:
         """Give all traffic to the live slot, and say so where it had not all of it."""
         state = self.state()
-        if _all_to_live(state) == state:
+        all_to_live = _all_to_live(state)
+        if all_to_live == state:
             return ""
-        self._write(_all_to_live(state))
+        self._write(all_to_live)
         live = self._slot(state, state["live"])
         where = f"{live.name}, version {live.version}" if live else "nothing"
         return f"a deployment was interrupted; traffic is back on {where}"

@@ -127,16 +127,14 @@ def _parts(uri: str, scheme: str, words: int) -> list[str]:
 
 
 def _looked_up(store: str, name: str, kind: str, which: str) -> tuple[int, str] | None:
-    digests = {number: tags for number, tags in _tags(store, name).items() if DIGEST in tags}
+    found = {number: tags for number, tags in _tags(store, name).items() if DIGEST in tags}
     if kind == "version":
-        return (int(which), digests[int(which)][DIGEST]) if int(which) in digests else None
-    tag = champion_tag(which)
-    ranks = {number: mark_rank(tags[tag]) for number, tags in digests.items() if tag in tags}
-    ranked = [(rank, number) for number, rank in ranks.items() if rank is not None]
-    if not ranked:
-        return None
-    _, number = max(ranked)
-    return number, digests[number][DIGEST]
+        number = int(which)
+    else:
+        tag = champion_tag(which)
+        marks = ((mark_rank(tags.get(tag, "")), number) for number, tags in found.items())
+        _, number = max(((rank, number) for rank, number in marks if rank is not None), default=("", 0))
+    return (number, found[number][DIGEST]) if number in found else None
 
 
 def _tags(store: str, name: str) -> dict[int, dict[str, str]]:

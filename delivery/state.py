@@ -20,8 +20,8 @@ class State(TypedDict):
     Attributes:
         live: The slot that was confirmed last; None where nothing ever was.
         previous: The slot that was live before it and can be gone back to; None where there is none.
-        traffic: Whole per cents of the requests that each slot answers; their sum is 100 where something is live.
         stepped_back: Whether `previous` is what a step back took away, so that another one would lead forth again.
+        traffic: Whole per cents of the requests that each slot answers; their sum is 100 where something is live.
         mirror: Whole per cents of the requests of which a slot gets copies; its answers are never sent.
     """
 

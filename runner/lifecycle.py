@@ -57,7 +57,7 @@ def run(request: Request, watcher: Watcher) -> tuple[Path, Record]:
 
 
 def resume(run_dir: Path, watcher: Watcher) -> tuple[Path, Record]:
-    """Go on with a run that did not come to its end, or was left to its engine, where the first phase did not succeed.
+    """Go on, at the first phase that did not succeed, with a run that did not end well or was left to its engine.
 
     The phases before it are kept if their output still has its digest and nothing that they depend on has changed; from
     the first that is not kept, all run again. A phase whose result was no release runs again.

@@ -101,7 +101,7 @@ def rollback(  # noqa: PLR0913, PLR0917 - one for each option
     }
     switched = "nothing was switched" if champion_only else f"switched in {seconds:.2f} s"
     lines = [
-        *([undone] if undone else []),
+        *filter(None, [undone]),
         f"{environment} answers with {name} version {slot.version}, digest {slot.digest[:12]}…, from slot {slot.name}; "
         + switched,
         f"champion of {environment}: version {slot.version}",
@@ -173,7 +173,7 @@ class _WayBack:
     def text(self) -> str:
         """Say for people that nothing was switched."""
         said = f"{self.why_not}; nothing was switched"
-        return "\n".join([*([self.undone] if self.undone else []), said, f"next: trey show {self.released.run}"])
+        return "\n".join([*filter(None, [self.undone]), said, f"next: trey show {self.released.run}"])
 
 
 def _settled(run_dir: Path) -> Record:
@@ -210,7 +210,7 @@ def _way_back(released: _Released, store: str) -> _WayBack:
                 found = _claimed(endpoint, released)
                 if found.endpoint:
                     return found
-                kept = found if found.why_not else replace(kept, undone=found.undone)
+                kept = replace(kept, undone=found.undone or kept.undone, why_not=found.why_not or kept.why_not)
     except DeliveryError as error:
         raise BadRequest(str(error), next_step=f"trey rollback --env {environment} --of {run}") from error
     return kept
@@ -229,18 +229,19 @@ def _claimed(endpoint: "Endpoint", released: _Released) -> _WayBack:
     kept = False
     undone = endpoint.claim()
     try:
-        at_work, model = endpoint.live(), endpoint.model_name
-        if at_work is None or at_work.digest != released.digest:
+        state = endpoint.state()
+        at_work = state["slots"][state["live"]] if state["live"] else None
+        if at_work is None or at_work["digest"] != released.digest:
             return _WayBack(released, undone=undone)
-        model += f" version {at_work.version}"
+        model = f"{endpoint.model_name} version {at_work['version']}"
         if not released.is_told:
             raise _unrecorded(released, model, undone)
         if not released.brought:
             return _WayBack(released, undone=undone)
-        if endpoint.state()["stepped_back"]:
+        if state["stepped_back"]:
             why = f"{model} is live in {released.environment} by a step back, and a second one would lead forth again"
             return _WayBack(released, undone=undone, why_not=why)
-        if endpoint.previous() is None:
+        if state["previous"] is None:
             raise _without_way_back(released, model, undone)
         kept = True
         return _WayBack(released, endpoint, undone)
@@ -251,12 +252,11 @@ def _claimed(endpoint: "Endpoint", released: _Released) -> _WayBack:
 
 def _without_way_back(released: _Released, model: str, undone: str) -> RunFailed:
     """Say that what a run released stays live, since there is nothing to go back to from it."""
-    why = "there is nothing to go back to" if released.before is None else "what was live before it is there no more"
-    is_first = released.before == ""
-    why = "nothing was live before it" if is_first else why
+    told = {None: "there is nothing to go back to", "": "nothing was live before it"}
+    why = told.get(released.before, "what was live before it is there no more")
     said = f"{model}, which {released.run} released, stays live in {released.environment}: {why}; nothing was switched"
-    step = f"trey release {released.run if is_first else 'RUN'} --to {released.environment}"
-    return RunFailed(*([undone] if undone else []), said, next_step=step)
+    step = f"trey release {released.run if released.before == '' else 'RUN'} --to {released.environment}"
+    return RunFailed(*filter(None, [undone, said]), next_step=step)
 
 
 def _unrecorded(released: _Released, model: str, undone: str) -> RunFailed:
@@ -264,18 +264,19 @@ def _unrecorded(released: _Released, model: str, undone: str) -> RunFailed:
     said = f"{model}, which {released.run} has judged, is live in {released.environment}, and no record here says who "
     said += "released it: a release of this run whose record was lost, or another run"
     step = f"trey smoke --env {released.environment}, or trey rollback --env {released.environment}"
-    return RunFailed(*([undone] if undone else []), said, next_step=step)
+    return RunFailed(*filter(None, [undone, said]), next_step=step)
 
 
 def _note(run_dir: Path, environment: str) -> None:
     """Note in a run's record that its release was taken back; while a runner is at work in it, the endpoint tells."""
     from runner.report import write_report
 
-    with contextlib.suppress(RunBusy, OSError), record.amend(run_dir) as found:
-        for entry in found.get("releases", []):
-            if entry["environment"] == environment and entry.get("switched", True):
-                entry.setdefault("taken_back", record.now())
-    write_report(run_dir)
+    with contextlib.suppress(RunBusy, OSError):  # the registry must follow, whatever becomes of the note
+        with record.amend(run_dir) as found:
+            for entry in found.get("releases", []):
+                if entry["environment"] == environment and entry.get("switched", True):
+                    entry.setdefault("taken_back", record.now())
+        write_report(run_dir)
 
 
 def _claim(endpoint: "Endpoint", again: str) -> str:
